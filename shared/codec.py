@@ -1,0 +1,98 @@
+"""Between structs and bytes: one JSON object a record, the same bytes for the same record, always."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from shared.facts import Fact, ProbeFact
+from shared.money import Amount, format_amount, parse_amount
+from shared.outcomes import Credit, JournalEntry, Outcome
+from shared.time import Instant, format_instant, parse_instant
+
+
+class Undecodable(ValueError):
+    """Bytes that are no record of ours; the message says what is wrong with them."""
+
+
+def _write(value: object) -> str:
+    if isinstance(value, Instant):
+        return format_instant(value)
+    if isinstance(value, Amount):
+        return format_amount(value)
+    raise NotImplementedError(f"{type(value).__name__} has no form on the log")
+
+
+@lru_cache(maxsize=65_536)
+def _read(kind: type, value: Any) -> Any:
+    if not isinstance(value, str):
+        raise ValueError(f"Expected `str`, got `{type(value).__name__}`")
+    if kind is Instant:
+        return parse_instant(value)
+    if kind is Amount:
+        return parse_amount(value)
+    raise NotImplementedError(f"{kind.__name__} has no form on the log")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_write)
+_fact = msgspec.json.Decoder(Fact, dec_hook=_read)
+_probe_fact = msgspec.json.Decoder(ProbeFact, dec_hook=_read)
+_outcome = msgspec.json.Decoder(Outcome, dec_hook=_read)
+_credit = msgspec.json.Decoder(Credit, dec_hook=_read)
+_entry = msgspec.json.Decoder(JournalEntry, dec_hook=_read)
+_any = msgspec.json.Decoder()
+
+
+def encode(record: Any) -> bytes:
+    """The bytes of a fact, an outcome or a journal entry: compact JSON, `type` first, fields in order."""
+    return _encoder.encode(record)
+
+
+def decode_fact(data: bytes | msgspec.Raw) -> Fact:
+    """The fact in `data`. Raises Undecodable: no JSON, an unknown type, a missing or wrong field."""
+    return _decode(_fact, data)  # type: ignore[no-any-return]
+
+
+def decode_probe_fact(data: bytes) -> ProbeFact:
+    """`decode_fact` for the two facts of probe.results, the hot path. Raises Undecodable."""
+    try:
+        return _probe_fact.decode(data)  # type: ignore[no-any-return]
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Undecodable(str(error)) from None
+
+
+def decode_outcome(data: bytes) -> Outcome:
+    """The outcome in `data`. Raises Undecodable."""
+    return _decode(_outcome, data)  # type: ignore[no-any-return]
+
+
+def decode_credit(data: bytes) -> Credit:
+    """The credit in `data` (topic sla.credits). Raises Undecodable."""
+    return _decode(_credit, data)  # type: ignore[no-any-return]
+
+
+def decode_entry(data: bytes) -> JournalEntry:
+    """The journal entry in `data`; its fact stays the bytes it was. Raises Undecodable."""
+    return _decode(_entry, data)  # type: ignore[no-any-return]
+
+
+def is_object(data: bytes) -> bool:
+    """Whether `data` is one JSON object: enough for a place in the journal, even if it is rejected there."""
+    try:
+        return isinstance(_any.decode(data), dict)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+
+
+def compact(data: bytes | msgspec.Raw) -> bytes:
+    """The same JSON without the blanks around it, fields in the order they were said."""
+    return msgspec.json.format(bytes(data), indent=-1)
+
+
+def _decode(decoder: msgspec.json.Decoder[Any], data: bytes | msgspec.Raw) -> Any:
+    try:
+        return decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Undecodable(str(error)) from None

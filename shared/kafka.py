@@ -1,0 +1,203 @@
+"""Kafka plumbing: topic administration and the plain blocking reader (kafka-python-ng), and the brokers
+every service builds its FastStream consumers and producers on (aiokafka)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import structlog
+from faststream.kafka import KafkaBroker
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+from shared.settings import KafkaSettings
+from shared.topics import TOPICS, Topic
+
+log = structlog.get_logger()
+
+MAX_RECORD_BYTES = 8 * 1024 * 1024
+
+
+class BrokerUnreachable(RuntimeError):
+    """No broker answered in time."""
+
+
+class TopicMismatch(RuntimeError):
+    """A topic exists with another number of partitions than the registry asks for."""
+
+
+class HistoryGone(RuntimeError):
+    """Records that are needed are no longer kept by the broker."""
+
+
+class Record(NamedTuple):
+    """A record as the blocking reader gives it; `timestamp_ms` is the broker's where the topic says so."""
+
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: dict[str, str]
+
+
+def wait_for_broker(settings: KafkaSettings, *, say: Callable[[str], None] | None = None) -> None:
+    """Returns once the broker answers. Says so while it waits; raises BrokerUnreachable after `wait_s`."""
+    deadline = time.monotonic() + settings.wait_s
+    said = False
+    while True:
+        try:
+            KafkaAdminClient(bootstrap_servers=settings.bootstrap, request_timeout_ms=5_000).close()
+            return
+        except (KafkaError, OSError, ValueError) as error:
+            if time.monotonic() >= deadline:
+                raise BrokerUnreachable(
+                    f"No Kafka broker answered at {settings.bootstrap} within {settings.wait_s:g} s. "
+                    "Start it, or set GARANT_KAFKA_BOOTSTRAP to where it is."
+                ) from error
+            if not said:
+                said = True
+                text = f"waiting for Kafka at {settings.bootstrap} (up to {settings.wait_s:g} s)"
+                log.warning("kafka.waiting", bootstrap=settings.bootstrap, up_to_s=settings.wait_s)
+                if say is not None:
+                    say(text)
+            time.sleep(0.5)
+
+
+def ensure_topics(settings: KafkaSettings) -> list[str]:
+    """Creates the registry's topics that are missing and returns their names.
+
+    Raises TopicMismatch where one exists with another number of partitions: keys would land elsewhere.
+    """
+    admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap)
+    try:
+        existing = set(admin.list_topics())
+        created = []
+        for topic in TOPICS:
+            name = settings.topic(topic)
+            if name in existing:
+                continue
+            try:
+                admin.create_topics(
+                    [
+                        NewTopic(
+                            name,
+                            settings.partitions(topic),
+                            settings.replication,
+                            topic_configs=topic_config(topic),
+                        )
+                    ]
+                )
+                created.append(name)
+            except TopicAlreadyExistsError:
+                pass
+        _check_partitions(admin, settings, existing)
+        return created
+    finally:
+        admin.close()
+
+
+def topic_config(topic: Topic) -> dict[str, str]:
+    """The broker's settings for a topic of the registry."""
+    return {
+        "cleanup.policy": "compact" if topic.compacted else "delete",
+        "retention.ms": "-1" if topic.kept_ms is None else str(topic.kept_ms),
+        "retention.bytes": "-1",
+        "message.timestamp.type": "LogAppendTime" if topic.append_time else "CreateTime",
+        "max.message.bytes": str(MAX_RECORD_BYTES),
+        "min.cleanable.dirty.ratio": "0.2",
+    }
+
+
+def _check_partitions(admin: Any, settings: KafkaSettings, existing: set[str]) -> None:
+    wanted = {settings.topic(topic): settings.partitions(topic) for topic in TOPICS}
+    names = [name for name in wanted if name in existing]
+    for described in admin.describe_topics(names) if names else []:
+        name, count = described["topic"], len(described["partitions"])
+        if count != wanted[name]:
+            raise TopicMismatch(
+                f"Topic {name} has {count} partitions, the settings ask for {wanted[name]}. Set "
+                "GARANT_KAFKA_TARGET_PARTITIONS / GARANT_KAFKA_ACCOUNT_PARTITIONS to what exists: "
+                "changing the number would move keys to other partitions and split their history."
+            )
+
+
+def topic_settings(settings: KafkaSettings, topic: Topic) -> dict[str, str]:
+    """What the broker says the topic's settings are."""
+    admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap)
+    try:
+        answer = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, settings.topic(topic))])
+        return {entry[0]: entry[1] for response in answer for entry in response.resources[0][4]}
+    finally:
+        admin.close()
+
+
+def read_topic(
+    settings: KafkaSettings, topic: Topic, partition: int | None = None, start: int = 0
+) -> Iterator[Record]:
+    """Every record that is on the topic (or one partition of it, from offset `start`) now, in offset order
+    within each partition; ends at the end that was seen when it began. Raises HistoryGone where the first
+    record asked for is below what the broker still keeps, and BrokerUnreachable."""
+    try:
+        consumer = KafkaConsumer(
+            bootstrap_servers=settings.bootstrap,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            max_partition_fetch_bytes=MAX_RECORD_BYTES,
+        )
+    except KafkaError as error:
+        raise BrokerUnreachable(f"No Kafka broker answered at {settings.bootstrap}: {error}") from error
+    try:
+        name = settings.topic(topic)
+        found = consumer.partitions_for_topic(name) or set()
+        places = [
+            TopicPartition(name, number)
+            for number in sorted(found)
+            if partition is None or number == partition
+        ]
+        first = consumer.beginning_offsets(places)
+        ends = consumer.end_offsets(places)
+        for place in places:
+            if first[place] > start and not topic.compacted and topic.kept_ms is None:
+                raise HistoryGone(
+                    f"{name}/{place.partition} begins at offset {first[place]}, {start} was asked for: "
+                    "records that are kept for ever are gone; restore the topic from its backup."
+                )
+            consumer.assign([place])
+            consumer.seek(place, max(first[place], start))
+            yield from _read_to(consumer, place, ends[place])
+    finally:
+        consumer.close()
+
+
+def _read_to(consumer: Any, place: TopicPartition, end: int) -> Iterator[Record]:
+    while consumer.position(place) < end:
+        for found in consumer.poll(timeout_ms=1_000).get(place, ()):
+            if found.offset >= end:
+                return
+            yield Record(
+                found.partition,
+                found.offset,
+                found.timestamp,
+                found.key,
+                found.value,
+                {name: value.decode("utf-8", "replace") for name, value in found.headers},
+            )
+
+
+def service_broker(settings: KafkaSettings, service: str, **options: Any) -> KafkaBroker:
+    """The FastStream broker of a service: idempotent producer, every write acknowledged by all replicas."""
+    return KafkaBroker(
+        settings.bootstrap,
+        client_id=f"garant-{service}",
+        acks="all",
+        enable_idempotence=True,
+        max_request_size=MAX_RECORD_BYTES,
+        allow_auto_create_topics=False,
+        apply_types=False,
+        logger=None,
+        **options,
+    )

@@ -1,0 +1,51 @@
+"""Instants: UTC, integers of milliseconds inside, RFC 3339 with `Z` on the wire (contract 1)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import lru_cache
+
+SECOND = 1_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+"""24 hours in ms. A local date may be shorter or longer: see `shared.calendar`."""
+
+_EPOCH_ORDINAL = datetime(1970, 1, 1, tzinfo=UTC).toordinal()
+
+
+class Instant(int):
+    """Milliseconds since 1970-01-01T00:00:00Z. Written "2026-11-01T00:00:00.000Z"."""
+
+    __slots__ = ()
+
+
+@lru_cache(maxsize=65_536)
+def parse_instant(text: str) -> Instant:
+    """The instant `text` names, to the millisecond.
+
+    Raises ValueError for anything but `YYYY-MM-DDTHH:MM:SS[.mmm]Z`: an instant in another form
+    would come back out as other bytes.
+    """
+    if len(text) == 20 and text.endswith("Z"):
+        text = text[:19] + ".000Z"
+    if len(text) != 24 or text[10] != "T" or text[19] != "." or text[23] != "Z" or not text.isascii():
+        raise ValueError(f"{text!r} is not an instant; write it as 2026-11-01T00:00:00.000Z (UTC)")
+    try:
+        moment = datetime.fromisoformat(text[:23])
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not an instant: {error}") from None
+    days = moment.toordinal() - _EPOCH_ORDINAL
+    seconds = (moment.hour * 60 + moment.minute) * 60 + moment.second
+    return Instant(days * DAY + seconds * SECOND + moment.microsecond // 1_000)
+
+
+@lru_cache(maxsize=65_536)
+def format_instant(ms: int) -> str:
+    """The one way `ms` is written: RFC 3339, UTC, three decimals, `Z`."""
+    seconds, rest = divmod(ms, SECOND)
+    days, second_of_day = divmod(seconds, 86_400)
+    day = datetime.fromordinal(_EPOCH_ORDINAL + days)
+    minutes, second = divmod(second_of_day, 60)
+    hour, minute = divmod(minutes, 60)
+    return f"{day.year:04d}-{day.month:02d}-{day.day:02d}T{hour:02d}:{minute:02d}:{second:02d}.{rest:03d}Z"
