@@ -1,0 +1,92 @@
+"""A real Kafka for every test that asks for one: named in the environment, or Docker's, or a local one.
+
+No test is skipped for want of a broker: where none can be had, the tests that need it fail with the reason.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from kafka import KafkaAdminClient
+from rich.console import Console
+
+from services.cli.broker import open_broker
+from services.cli.broker_config import DEPLOY, BrokerFailed, BrokerSettings
+from services.cli.jars import fetch_jars, read_lock
+from services.cli.local_kafka import LocalKafka, start_local_kafka
+from services.cli.ports import free_port
+from shared.kafka import BrokerUnreachable, ensure_topics
+from shared.settings import KafkaSettings
+
+_console = Console(file=sys.__stderr__)
+
+StartKafka = Callable[..., LocalKafka]
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a broker that lives as long as the test run, e.g. "127.0.0.1:34567"."""
+    try:
+        broker = open_broker(tmp_path_factory.mktemp("kafka"), free_port(), _console, keep=False)
+    except (BrokerFailed, BrokerUnreachable) as error:
+        pytest.fail(f"no Kafka for the tests: {error}", pytrace=False)
+    yield broker.bootstrap
+    broker.stop()
+
+
+@pytest.fixture
+def kafka_settings(kafka: str, monkeypatch: pytest.MonkeyPatch) -> KafkaSettings:
+    """Settings of an installation of its own on the shared broker: every topic and group has a prefix that
+    no other test has. The environment says the same, for processes that the test starts."""
+    prefix = f"t{uuid.uuid4().hex[:10]}-"
+    monkeypatch.setenv("GARANT_KAFKA_BOOTSTRAP", kafka)
+    monkeypatch.setenv("GARANT_KAFKA_PREFIX", prefix)
+    return KafkaSettings()
+
+
+@pytest.fixture
+def topics(kafka_settings: KafkaSettings) -> Iterator[KafkaSettings]:
+    """`kafka_settings` with all topics of the registry made, empty; they are deleted after the test."""
+    ensure_topics(kafka_settings)
+    yield kafka_settings
+    admin = KafkaAdminClient(bootstrap_servers=kafka_settings.bootstrap)
+    try:
+        admin.delete_topics([name for name in admin.list_topics() if name.startswith(kafka_settings.prefix)])
+    finally:
+        admin.close()
+
+
+@pytest.fixture
+def start_kafka(tmp_path: Path) -> Iterator[StartKafka]:
+    """`start_kafka(data=None, port=None)`: a broker process of the test's own, to stop, kill and start again
+    on the same data; whatever still runs is stopped after the test."""
+    started: list[LocalKafka] = []
+    settings = BrokerSettings()
+    jars = fetch_jars(
+        read_lock(DEPLOY / "jars.lock"),
+        settings.cache.expanduser() / "kafka",
+        settings.maven_url,
+        _console,
+    )
+
+    def start(data: Path | None = None, port: int | None = None) -> LocalKafka:
+        broker = start_local_kafka(data or tmp_path / "kafka", port or free_port(), jars, _console.print)
+        started.append(broker)
+        return broker
+
+    yield start
+    for broker in started:
+        broker.stop()
+
+
+@pytest.fixture
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """No GARANT_ variable of the shell that runs the tests is seen by the test."""
+    for name in [name for name in os.environ if name.startswith("GARANT_") and name != "GARANT_CACHE"]:
+        monkeypatch.delenv(name)
+    return monkeypatch
