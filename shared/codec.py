@@ -9,7 +9,7 @@ import msgspec
 
 from shared.facts import Fact, ProbeFact
 from shared.money import Amount, format_amount, parse_amount
-from shared.outcomes import Credit, JournalEntry, Outcome
+from shared.outcomes import Credit, JournalEntry, Outcome, ReplayLine
 from shared.time import Instant, format_instant, parse_instant
 
 
@@ -42,6 +42,7 @@ _probe_fact = msgspec.json.Decoder(ProbeFact, dec_hook=_read)
 _outcome = msgspec.json.Decoder(Outcome, dec_hook=_read)
 _credit = msgspec.json.Decoder(Credit, dec_hook=_read)
 _entry = msgspec.json.Decoder(JournalEntry, dec_hook=_read)
+_line = msgspec.json.Decoder(ReplayLine, dec_hook=_read)
 _any = msgspec.json.Decoder()
 
 
@@ -55,7 +56,7 @@ def decode_fact(data: bytes | msgspec.Raw) -> Fact:
     return _decode(_fact, data)  # type: ignore[no-any-return]
 
 
-def decode_probe_fact(data: bytes) -> ProbeFact:
+def decode_probe_fact(data: bytes | msgspec.Raw) -> ProbeFact:
     """`decode_fact` for the two facts of probe.results, the hot path. Raises Undecodable."""
     try:
         return _probe_fact.decode(data)  # type: ignore[no-any-return]
@@ -76,6 +77,11 @@ def decode_credit(data: bytes) -> Credit:
 def decode_entry(data: bytes) -> JournalEntry:
     """The journal entry in `data`; its fact stays the bytes it was. Raises Undecodable."""
     return _decode(_entry, data)  # type: ignore[no-any-return]
+
+
+def decode_line(data: bytes) -> ReplayLine:
+    """A line of a replay file. Raises Undecodable."""
+    return _decode(_line, data)  # type: ignore[no-any-return]
 
 
 def is_object(data: bytes) -> bool:

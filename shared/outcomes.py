@@ -27,6 +27,14 @@ class JournalEntry(Struct, frozen=True):
     fact: Raw
 
 
+class ReplayLine(Struct, frozen=True):
+    """A line of a replay file: a journal entry whose source may be left out."""
+
+    recorded_at: Instant
+    fact: Raw
+    source: Source | None = None
+
+
 class Stamp(Struct, frozen=True):
     """The entry that caused an outcome, the outcome's place among that entry's, and the running digest
     (SHA-256, hexadecimal) of every journal entry up to that one and every outcome before this one."""

@@ -1,0 +1,142 @@
+"""Credits are a function of history; events are differences (contract 4).
+
+At each point of conclusion the closed months and the wanted total of each credit are computed from history
+as it stands; where they differ from what was said, a new revision says so. Nothing is ever edited.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from services.sla.availability import View, availability, known_until, month_bounds
+from services.sla.credits import Worked
+from services.sla.outages import concluded, cuts, in_cut, longer, outage_credit, period
+from services.sla.subscriptions import Closed, Figures, Granted
+from services.sla.timeline import NEVER
+from services.sla.uptime import closed_until, month_figures, next_close, uptime_credit
+from shared import calendar
+from shared.money import Amount
+
+
+class MonthSaid(Struct, frozen=True):
+    """A month closed, or said anew."""
+
+    month: date
+    revision: int
+    figures: Figures
+
+
+class CreditSaid(Struct, frozen=True):
+    """A credit granted (revision 1) or adjusted: `amount` is the difference to what was granted."""
+
+    cause: Literal["uptime", "outage"]
+    period: str
+    revision: int
+    amount: Amount
+    worked: Worked
+
+
+Said = MonthSaid | CreditSaid
+
+_NOTHING = Figures(-1, 0, 0, 0, None, None, "")
+
+
+def next_due(view: View) -> int | None:
+    """The next instant (ms) at which time alone concludes something for the subscription: a month closes,
+    the service window ends, or its targets change."""
+    looked_at = view.subscription.looked_at
+    instants = [calendar.day_start(day, view.zone) for day in view.subscription.targets.days]
+    instants.append(view.window_end)
+    found = [at for at in instants if looked_at < at < NEVER]
+    if (closing := next_close(view)) is not None:
+        found.append(closing[0])
+    return min(found, default=None)
+
+
+def on_time(view: View, due: int) -> list[Said]:
+    """What is concluded because it is `due`, the subscription's next due instant (ms)."""
+    since = due
+    closing = next_close(view)
+    if closing is not None and closing[0] <= due:
+        month = closing[1]
+        view.subscription.months[month] = Closed(0, _NOTHING)
+        since = min(since, month_bounds(view, month)[0])
+    return on_change(view, since, due)
+
+
+def on_change(view: View, since: int, now: int) -> list[Said]:
+    """What is concluded at `now` when history may have changed from `since` on (ms)."""
+    subscription = view.subscription
+    now = subscription.looked_at = max(subscription.looked_at, now)
+    month, start = _whole_cuts(view, max(since, view.window_start))
+    closed_end = closed_until(view)
+    end = max(known_until(view), now, closed_end or now)
+    spans = availability(view, start, end)
+    pieces = concluded(cuts(spans, view.window_end, now), closed_end)
+    longer_cuts = [cut for cut in pieces if longer(view, cut)]
+
+    months: list[Said] = []
+    credits: list[CreditSaid] = []
+    for closed_month in sorted(found for found in subscription.months if found >= month):
+        closed = subscription.months[closed_month]
+        has_window = _meets_window(view, closed_month)
+        terms = view.terms_of(closed_month).version if has_window else closed.figures.terms
+        figures = month_figures(view, closed_month, spans, terms)
+        if figures != closed.figures:
+            closed.revision, closed.figures = closed.revision + 1, figures
+            months.append(MonthSaid(closed_month, closed.revision, figures))
+        wanted = uptime_credit(view, closed_month, figures, spans, longer_cuts)
+        credits += _difference(subscription.uptimes, closed_month, wanted, "uptime", month_name(closed_month))
+    outages = {cut[0][0]: outage_credit(view, cut) for cut in longer_cuts}
+    for cut_start in sorted({*outages, *(found for found in subscription.outages if found >= start)}):
+        wanted = outages.get(cut_start)
+        credits += _difference(subscription.outages, cut_start, wanted, "outage", period(cut_start))
+    return months + sorted(credits, key=lambda said: (said.cause, said.period))
+
+
+def month_name(month: date) -> str:
+    """How a month is written: "2026-11"."""
+    return f"{month.year:04d}-{month.month:02d}"
+
+
+def _meets_window(view: View, month: date) -> bool:
+    """Whether the calendar month meets the service window."""
+    start, end = month_bounds(view, month)
+    return max(start, view.window_start) < min(end, view.window_end)
+
+
+def _whole_cuts(view: View, since: int) -> tuple[date, int]:
+    """The first month to look at again, and its first instant: back to where no cut is in progress."""
+    month = calendar.month_of(calendar.local_date(since, view.zone))
+    while True:
+        start = month_bounds(view, month)[0]
+        if start <= view.window_start:
+            return month, start
+        before = availability(view, start - 1, start)
+        if not before or not in_cut(before[0][2]):
+            return month, start
+        month = calendar.add_months(month, -1)
+
+
+def _difference(
+    granted: dict[Any, Granted],
+    key: Any,
+    wanted: Worked | None,
+    cause: Literal["uptime", "outage"],
+    named: str,
+) -> list[CreditSaid]:
+    before = granted.get(key)
+    if wanted is None:
+        wanted = Worked(Amount(0), before.terms if before else "", _TAKEN_BACK)
+    amount = wanted.total - (before.total if before else 0)
+    if amount == 0:
+        return []
+    revision = before.revision + 1 if before else 1
+    granted[key] = Granted(revision, wanted.total, wanted.terms)
+    return [CreditSaid(cause, named, revision, Amount(amount), wanted)]
+
+
+_TAKEN_BACK = {"rule": "none", "exact": "0"}

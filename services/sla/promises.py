@@ -1,0 +1,319 @@
+"""The promises fold: journal entries in, outcomes out (contract 1, 3, 4 and 7).
+
+Pure and deterministic: the same entries give the same bytes, in the running service, in a replay and in an
+audit years later. The position is part of the state.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable
+from functools import partial
+from hashlib import sha256
+
+import msgspec
+from msgspec import Struct
+
+from services.sla import conclusions, subscriptions, terms, timeline
+from services.sla.availability import View
+from services.sla.conclusions import MonthSaid, Said
+from services.sla.subscriptions import Subscription
+from services.sla.timeline import NEVER, Timeline
+from services.sla.uptime import closed_until
+from shared import calendar, facts, outcomes
+from shared.codec import Undecodable, compact, decode_entry, decode_fact, encode
+from shared.money import Amount
+from shared.outcomes import JournalEntry, Source, Stamp
+from shared.time import Instant
+
+STATE_VERSION = 1
+"""Of `History` as it is saved: a snapshot of another version is not read, the journal is."""
+
+
+Unstamped = Callable[[Stamp], outcomes.Outcome]
+"""An outcome that lacks only its place in the journal."""
+
+
+class Rejected(ValueError):
+    """A fact that makes no sense where it stands; the message is the reason."""
+
+
+class JournalBroken(RuntimeError):
+    """A journal record that is no journal entry: folding on would lose history."""
+
+
+class History(Struct):
+    """All the promises fold remembers of one journal partition. `position` is the offset of the last entry
+    folded; `sources` holds the highest offset taken from each "topic/partition"."""
+
+    version: int = STATE_VERSION
+    partition: int = 0
+    position: int = -1
+    recorded_at: int = 0
+    digest: str = sha256(b"").hexdigest()
+    sources: dict[str, int] = {}
+    book: terms.Book = msgspec.field(default_factory=terms.Book)
+    noticed: dict[str, set[str]] = {}
+    targets: dict[str, Timeline] = {}
+    subscriptions: dict[str, Subscription] = {}
+
+
+class Spoken(Struct, frozen=True):
+    """An outcome and its bytes."""
+
+    outcome: outcomes.Outcome
+    data: bytes
+
+
+class Promises:
+    """One journal partition's fold. `apply` is called with each record in order."""
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+        self._subscribers: dict[str, set[str]] = {}
+        self._due: list[tuple[int, str, str]] = []
+        for subscription in history.subscriptions.values():
+            self._index(subscription)
+            if subscription.due is not None:
+                heapq.heappush(self._due, _place(subscription, subscription.due))
+
+    @property
+    def next_due(self) -> int | None:
+        """The next instant (ms) at which time alone concludes something: the journal needs an entry then."""
+        while self._due and self._stale(self._due[0]):
+            heapq.heappop(self._due)
+        return self._due[0][0] if self._due else None
+
+    def apply(self, offset: int, data: bytes) -> list[Spoken]:
+        """Folds the journal record `data` at `offset`; returns its outcomes, in order, with their bytes.
+
+        A record at or below the position, and a fact that was taken before, say nothing. Raises
+        JournalBroken for a record that is no journal entry.
+        """
+        history = self.history
+        if offset <= history.position:
+            return []
+        try:
+            entry = decode_entry(data)
+        except Undecodable as error:
+            raise JournalBroken(
+                f"sla.journal/{history.partition} offset {offset} is no journal entry ({error}); "
+                "restore the topic from its backup"
+            ) from None
+        history.position = offset
+        history.recorded_at = max(history.recorded_at, entry.recorded_at)
+        history.digest = _chained(history.digest, data)
+        found = self._overdue()
+        if self._is_news(entry.source):
+            found += self._take(entry)
+            found += self._overdue()
+        return self._stamped(offset, found)
+
+    def _is_news(self, source: Source | None) -> bool:
+        if source is None:
+            return True
+        place = f"{source.topic}/{source.partition}"
+        if source.offset <= self.history.sources.get(place, -1):
+            return False
+        self.history.sources[place] = source.offset
+        return True
+
+    def _take(self, entry: JournalEntry) -> list[Unstamped]:
+        try:
+            return self._decided(decode_fact(entry.fact))
+        except (Undecodable, Rejected) as error:
+            return [partial(outcomes.FactRejected, str(error), entry.source)]
+
+    def _decided(self, fact: facts.Fact) -> list[Unstamped]:
+        match fact:
+            case facts.TargetStateChanged():
+                line = self._timeline(fact.target)
+                return self._restated(fact.target, timeline.state_changed(line, fact.at, fact.state))
+            case facts.TargetObserved():
+                line = self._timeline(fact.target)
+                return self._restated(fact.target, timeline.observed(line, fact.through), tail=True)
+            case facts.DowntimeCorrected():
+                _ordered("a correction", fact.starts_at, fact.ends_at)
+                return self._restated(fact.target, timeline.corrected(self._timeline(fact.target), fact))
+            case facts.MaintenanceAnnounced():
+                _ordered("a maintenance", fact.starts_at, fact.ends_at)
+                return self._restated(fact.target, timeline.announced(self._timeline(fact.target), fact))
+            case facts.MaintenanceCancelled():
+                return self._restated(fact.target, self._cancelled(fact))
+            case facts.SubscriptionStarted():
+                return self._started(fact)
+            case facts.SubscriptionChanged() | facts.SubscriptionCancelled():
+                return self._subscription_changed(fact)
+            case facts.TermsPublished():
+                return self._terms_published(fact)
+            case facts.TargetDeclared() | facts.ProbeResult():
+                raise Rejected(f"{type(fact).__name__} belongs on probe.results, not in the journal")
+            case _:
+                return []
+
+    def _timeline(self, target: str) -> Timeline:
+        return self.history.targets.setdefault(target, Timeline())
+
+    def _cancelled(self, fact: facts.MaintenanceCancelled) -> int:
+        try:
+            return timeline.cancelled(self._timeline(fact.target), fact)
+        except KeyError:
+            raise Rejected(
+                f"maintenance {fact.maintenance} of target {fact.target} was never announced"
+            ) from None
+
+    def _restated(self, target: str, since: int, tail: bool = False) -> list[Unstamped]:
+        """What a change of the target's timeline from `since` on concludes, for each that depends on it;
+        `tail` where only more of the last state was observed."""
+        if since >= NEVER:
+            return []
+        found = []
+        for name in sorted(self._subscribers.get(target, ())):
+            subscription = self.history.subscriptions[name]
+            if not (tail and self._indifferent(subscription, since)):
+                found += self._concluded(subscription, since)
+        return found
+
+    def _indifferent(self, subscription: Subscription, since: int) -> bool:
+        """Whether more of the last state, from `since` on, concludes nothing: the subscription has but this
+        target, its closed months are over, and its service window goes on."""
+        view = self._view(subscription)
+        over = (closed_until(view) or -NEVER) <= since and view.window_end > self.history.recorded_at
+        return over and len(subscriptions.all_targets(subscription)) == 1
+
+    def _started(self, fact: facts.SubscriptionStarted) -> list[Unstamped]:
+        if fact.subscription in self.history.subscriptions:
+            raise Rejected(f"subscription {fact.subscription} has already started")
+        if fact.price < 0:
+            raise Rejected("a price cannot be negative")
+        subscription = subscriptions.started(fact)
+        self.history.subscriptions[fact.subscription] = subscription
+        self._index(subscription)
+        return self._rescheduled(subscription, -NEVER)
+
+    def _subscription_changed(
+        self, fact: facts.SubscriptionChanged | facts.SubscriptionCancelled
+    ) -> list[Unstamped]:
+        subscription = self.history.subscriptions.get(fact.subscription)
+        if subscription is None or subscription.account != fact.account:
+            raise Rejected(f"account {fact.account} has no subscription {fact.subscription}")
+        if isinstance(fact, facts.SubscriptionCancelled):
+            if fact.ends_on < subscription.starts_on:
+                raise Rejected(f"subscription {fact.subscription} cannot end before it starts")
+            day = min(fact.ends_on, subscription.ends_on or fact.ends_on)
+            subscription.ends_on = fact.ends_on
+        else:
+            if isinstance(fact.price, Amount) and fact.price < 0:
+                raise Rejected("a price cannot be negative")
+            day = fact.effective_on
+            subscriptions.changed(subscription, fact)
+            self._index(subscription)
+        return self._rescheduled(subscription, calendar.day_start(day, self.history.book.zone))
+
+    def _terms_published(self, fact: facts.TermsPublished) -> list[Unstamped]:
+        history, zone = self.history, self.history.book.zone
+        try:
+            terms.publish(history.book, fact, history.recorded_at, bool(history.subscriptions))
+        except terms.NotAcceptable as error:
+            raise Rejected(str(error)) from None
+        since = calendar.day_start(fact.effective_on, zone)
+        found = self._notices(fact) if fact.major else []
+        for name in sorted(history.subscriptions):
+            found += self._rescheduled(history.subscriptions[name], since)
+        return found
+
+    def _notices(self, fact: facts.TermsPublished) -> list[Unstamped]:
+        today = calendar.local_date(self.history.recorded_at, self.history.book.zone)
+        told = self.history.noticed.setdefault(fact.version, set())
+        active = {s.account for s in self.history.subscriptions.values() if subscriptions.active(s, today)}
+        found: list[Unstamped] = [
+            partial(outcomes.TermsNoticeDue, account, fact.version, fact.effective_on)
+            for account in sorted(active - told)
+        ]
+        told |= active
+        return found
+
+    def _rescheduled(self, subscription: Subscription, since: int) -> list[Unstamped]:
+        """What a change of the subscription itself concludes; when time next does may have changed, too."""
+        found = self._concluded(subscription, since)
+        self._schedule(subscription)
+        return found
+
+    def _concluded(self, subscription: Subscription, since: int) -> list[Unstamped]:
+        said = conclusions.on_change(self._view(subscription), since, self.history.recorded_at)
+        return [_unstamped(subscription, each) for each in said]
+
+    def _overdue(self) -> list[Unstamped]:
+        """Everything due by now, in time order; at one instant by account, then subscription."""
+        found: list[Unstamped] = []
+        while (due := self.next_due) is not None and due <= self.history.recorded_at:
+            subscription = self.history.subscriptions[heapq.heappop(self._due)[2]]
+            said = conclusions.on_time(self._view(subscription), due)
+            found += [_unstamped(subscription, each) for each in said]
+            self._schedule(subscription)
+        return found
+
+    def _view(self, subscription: Subscription) -> View:
+        return View(subscription, self.history.targets, self.history.book)
+
+    def _index(self, subscription: Subscription) -> None:
+        for target in subscriptions.all_targets(subscription):
+            self._subscribers.setdefault(target, set()).add(subscription.subscription)
+
+    def _schedule(self, subscription: Subscription) -> None:
+        subscription.due = conclusions.next_due(self._view(subscription))
+        if subscription.due is not None:
+            heapq.heappush(self._due, _place(subscription, subscription.due))
+
+    def _stale(self, place: tuple[int, str, str]) -> bool:
+        return self.history.subscriptions[place[2]].due != place[0]
+
+    def _stamped(self, offset: int, found: Iterable[Unstamped]) -> list[Spoken]:
+        history, spoken = self.history, []
+        for index, unstamped in enumerate(found):
+            outcome = unstamped(Stamp(history.partition, offset, index, history.digest))
+            data = encode(outcome)
+            history.digest = _chained(history.digest, data)
+            spoken.append(Spoken(outcome, data))
+        return spoken
+
+
+def _unstamped(subscription: Subscription, said: Said) -> Unstamped:
+    names = (subscription.account, subscription.subscription)
+    if isinstance(said, MonthSaid):
+        figures = msgspec.structs.astuple(said.figures)
+        return partial(
+            outcomes.MonthClosed, *names, conclusions.month_name(said.month), said.revision, *figures
+        )
+    kind = outcomes.CreditGranted if said.revision == 1 else outcomes.CreditAdjusted
+    return partial(
+        kind,
+        *names,
+        f"{subscription.subscription}/{said.cause}/{said.period}",
+        said.revision,
+        said.cause,
+        said.period,
+        said.amount,
+        said.worked.total,
+        subscription.currency,
+        said.worked.terms,
+        said.worked.calculation,
+    )
+
+
+def _place(subscription: Subscription, due: int) -> tuple[int, str, str]:
+    return due, subscription.account, subscription.subscription
+
+
+def _chained(digest: str, data: bytes) -> str:
+    return sha256(bytes.fromhex(digest) + data).hexdigest()
+
+
+def _ordered(what: str, starts_at: int, ends_at: int) -> None:
+    if ends_at < starts_at:
+        raise Rejected(f"{what} cannot end before it starts")
+
+
+def entry(recorded_at: int, fact: bytes, source: Source | None = None) -> bytes:
+    """The bytes of the journal entry that records `fact` (as it was said) at `recorded_at` (ms)."""
+    return encode(JournalEntry(Instant(recorded_at), source, msgspec.Raw(compact(fact))))

@@ -1,0 +1,129 @@
+"""A subscription as facts have told it: its window, its price and targets by date (contract 4)."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from datetime import date
+from fractions import Fraction
+from typing import Generic, TypeVar
+
+from msgspec import Struct
+
+from shared import calendar
+from shared.facts import SubscriptionChanged, SubscriptionStarted
+from shared.money import Amount
+
+T = TypeVar("T")
+
+TERM_MONTHS = {"year": 12, "month": 1}
+
+
+class ByDate(Struct, Generic[T]):
+    """A value that changes on dates; of two changes for one date the later said counts."""
+
+    days: list[date]
+    values: list[T]
+
+    def change(self, day: date, value: T) -> None:
+        place = bisect_right(self.days, day)
+        if place and self.days[place - 1] == day:
+            self.values[place - 1] = value
+        else:
+            self.days.insert(place, day)
+            self.values.insert(place, value)
+
+    def on(self, day: date) -> T:
+        """The value in force on `day`; before the first change, the first value."""
+        return self.values[max(bisect_right(self.days, day) - 1, 0)]
+
+
+class Figures(Struct, frozen=True, array_like=True):
+    """A closed month as it was said: ms, and by the terms of which version."""
+
+    window_ms: int
+    excluded_ms: int
+    unmeasured_ms: int
+    down_ms: int
+    uptime_percent: str | None
+    met: bool | None
+    terms: str
+
+
+class Closed(Struct):
+    """A closed month and how often it has been said."""
+
+    revision: int
+    figures: Figures
+
+
+class Granted(Struct):
+    """What was granted under a credit's name so far, and by the terms of which version."""
+
+    revision: int
+    total: Amount
+    terms: str
+
+
+class Subscription(Struct):
+    """`months` are keyed by their first date, `outages` by the cut's start (ms), `uptimes` by the month.
+
+    `due` is the next instant (ms) at which time alone concludes something; `looked_at` the last one at
+    which it was looked.
+    """
+
+    account: str
+    subscription: str
+    currency: str
+    term_months: int
+    starts_on: date
+    prices: ByDate[Amount]
+    targets: ByDate[tuple[str, ...]]
+    ends_on: date | None = None
+    months: dict[date, Closed] = {}
+    uptimes: dict[date, Granted] = {}
+    outages: dict[int, Granted] = {}
+    looked_at: int = 0
+    due: int | None = None
+
+
+def started(fact: SubscriptionStarted) -> Subscription:
+    """The subscription `fact` starts."""
+    return Subscription(
+        account=fact.account,
+        subscription=fact.subscription,
+        currency=fact.currency,
+        term_months=TERM_MONTHS[fact.term],
+        starts_on=fact.starts_on,
+        prices=ByDate([fact.starts_on], [fact.price]),
+        targets=ByDate([fact.starts_on], [tuple(dict.fromkeys(fact.targets))]),
+    )
+
+
+def changed(subscription: Subscription, fact: SubscriptionChanged) -> None:
+    """Takes the price and targets that `fact` puts in force on its date."""
+    if isinstance(fact.price, Amount):
+        subscription.prices.change(fact.effective_on, fact.price)
+    if isinstance(fact.targets, tuple):
+        subscription.targets.change(fact.effective_on, tuple(dict.fromkeys(fact.targets)))
+
+
+def term_days(subscription: Subscription, day: date) -> int:
+    """How many days the term that contains `day` has."""
+    first, end = calendar.term_of(day, subscription.starts_on, subscription.term_months)
+    return (end - first).days
+
+
+def daily_rate(subscription: Subscription, day: date) -> Fraction:
+    """The price in force on `day` / the days of its term, in hundredths of the currency unit, exact."""
+    return Fraction(subscription.prices.on(day), term_days(subscription, day))
+
+
+def all_targets(subscription: Subscription) -> set[str]:
+    """Every target it ever has."""
+    return {target for found in subscription.targets.values for target in found}
+
+
+def active(subscription: Subscription, day: date) -> bool:
+    """Whether `day` lies in the service window."""
+    ended = subscription.ends_on is not None and day >= subscription.ends_on
+    return subscription.starts_on <= day and not ended

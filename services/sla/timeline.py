@@ -1,0 +1,194 @@
+"""What a target's states add up to: its timeline, whoever stated it (contract 2, last but one point).
+
+Statements hold from their `at` to the next; what was observed ends somewhere; a short silence with down
+time on both sides is bridged; corrections overrule. Times are ms, stretches half-open `(start, end, seen)`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator
+from enum import IntEnum
+from itertools import pairwise
+
+from msgspec import Struct
+
+from shared.facts import DowntimeCorrected, MaintenanceAnnounced, MaintenanceCancelled, State
+
+NEVER = 1 << 60
+"""An instant after all others (ms)."""
+
+
+class Seen(IntEnum):
+    """What is known of a target at an instant."""
+
+    UP = 0
+    UNMEASURED = 1
+    UNSAID = 2
+    """Nothing has been said since it was last seen down: unmeasured, but no cut has ended there."""
+    DOWN = 3
+
+
+Stretch = tuple[int, int, Seen]
+
+_SEEN = {"up": Seen.UP, "down": Seen.DOWN, "unmeasured": Seen.UNMEASURED}
+
+
+class Correction(Struct, frozen=True, array_like=True):
+    at: int
+    starts_at: int
+    ends_at: int
+    state: State
+
+
+class Maintenance(Struct, array_like=True):
+    """The announcement that counts, and the earliest cancellation said after it."""
+
+    starts_at: int
+    ends_at: int
+    announced_at: int
+    cancelled_at: int | None = None
+
+
+class Timeline(Struct):
+    """All that was said of one target. `ats` ascends; of two at one instant the later said stays."""
+
+    ats: list[int] = []
+    states: list[State] = []
+    through: int = -NEVER
+    corrections: list[Correction] = []
+    maintenance: dict[str, Maintenance] = {}
+
+    @property
+    def observed_until(self) -> int:
+        """The latest of its `through` and its `at`: unmeasured after."""
+        return max(self.through, self.ats[-1]) if self.ats else -NEVER
+
+    @property
+    def known_until(self) -> int:
+        """The end of everything stated, corrections included; -NEVER where nothing is."""
+        corrected = max((found.ends_at for found in self.corrections), default=-NEVER)
+        return max(self.observed_until, corrected)
+
+
+def state_changed(timeline: Timeline, at: int, state: State) -> int:
+    """States `state` from `at` on. Returns the first instant whose meaning this may change."""
+    place = bisect_left(timeline.ats, at)
+    since = min(timeline.observed_until, at) if timeline.ats else at
+    if place < len(timeline.ats) and timeline.ats[place] == at:
+        timeline.states[place] = state
+    else:
+        timeline.ats.insert(place, at)
+        timeline.states.insert(place, state)
+    while place and timeline.states[place - 1] == "unmeasured":
+        place -= 1
+    return min(since, timeline.ats[place], at)
+
+
+def observed(timeline: Timeline, through: int) -> int:
+    """Extends what was observed. Returns the first instant whose meaning this may change, or NEVER."""
+    before = timeline.observed_until
+    timeline.through = max(timeline.through, through)
+    return before if timeline.ats and timeline.observed_until > before else NEVER
+
+
+def corrected(timeline: Timeline, fact: DowntimeCorrected) -> int:
+    """Overrules a stretch. Returns the first instant whose meaning this may change, or NEVER."""
+    if fact.ends_at == fact.starts_at:
+        return NEVER
+    found = Correction(fact.at, fact.starts_at, fact.ends_at, fact.state)
+    timeline.corrections.insert(bisect_right(timeline.corrections, int(fact.at), key=_said_at), found)
+    return int(fact.starts_at)
+
+
+def _said_at(correction: Correction) -> int:
+    return correction.at
+
+
+def announced(timeline: Timeline, fact: MaintenanceAnnounced) -> int:
+    """Puts a maintenance in place of an earlier one of the same id. Returns the first instant it touches."""
+    old = timeline.maintenance.get(fact.maintenance)
+    timeline.maintenance[fact.maintenance] = Maintenance(fact.starts_at, fact.ends_at, fact.announced_at)
+    return min(int(fact.starts_at), old.starts_at if old else NEVER)
+
+
+def cancelled(timeline: Timeline, fact: MaintenanceCancelled) -> int:
+    """Ends an announced maintenance at `at`, or undoes it where it has not begun.
+
+    Returns the first instant it touches; raises KeyError for one that was never announced.
+    """
+    found = timeline.maintenance[fact.maintenance]
+    found.cancelled_at = int(fact.at) if found.cancelled_at is None else min(found.cancelled_at, fact.at)
+    return found.starts_at
+
+
+def stretches(timeline: Timeline, start: int, end: int, bridge_ms: Callable[[int], int]) -> list[Stretch]:
+    """The timeline from `start` to `end`, without holes, equal neighbours joined.
+
+    `bridge_ms(instant)` is the longest silence that is bridged when it begins at `instant`.
+    """
+    stated = _joined(_clipped(_bridged(_stated(timeline, start, end), bridge_ms), start, end))
+    touching = [c for c in timeline.corrections if c.starts_at < end and c.ends_at > start]
+    return _joined(_overruled(stated, touching)) if touching else stated
+
+
+def _stated(timeline: Timeline, start: int, end: int) -> list[Stretch]:
+    """The statements around [start, end), far enough out that the silences at its edges are whole."""
+    ats, states = timeline.ats, timeline.states
+    if not ats:
+        return [(start, end, Seen.UNMEASURED)]
+    first = bisect_right(ats, start) - 1
+    while first > 0 and states[first] == "unmeasured":
+        first -= 1
+    found: list[Stretch] = []
+    if first < 0:
+        found.append((min(start, ats[0]), ats[0], Seen.UNMEASURED))
+        first = 0
+    for index in range(first, len(ats)):
+        if index + 1 < len(ats):
+            found.append((ats[index], ats[index + 1], _SEEN[states[index]]))
+            if ats[index + 1] >= end and states[index] != "unmeasured":
+                return _joined(found)
+    until = timeline.observed_until
+    found.append((ats[-1], until, _SEEN[states[-1]]))
+    found.append((until, max(end, until), Seen.UNSAID if states[-1] == "down" else Seen.UNMEASURED))
+    return _joined(found)
+
+
+def _bridged(found: list[Stretch], bridge_ms: Callable[[int], int]) -> list[Stretch]:
+    """Silence no longer than the bridge with down time on both sides is down."""
+    result = list(found)
+    for index in range(1, len(found) - 1):
+        start, end, seen = found[index]
+        between = found[index - 1][2] is Seen.DOWN and found[index + 1][2] is Seen.DOWN
+        if seen is Seen.UNMEASURED and between and end - start <= bridge_ms(start):
+            result[index] = (start, end, Seen.DOWN)
+    return result
+
+
+def _clipped(found: list[Stretch], start: int, end: int) -> Iterator[Stretch]:
+    for begins, ends, seen in found:
+        if begins < end and ends > start:
+            yield max(begins, start), min(ends, end), seen
+
+
+def _overruled(stated: list[Stretch], corrections: list[Correction]) -> Iterator[Stretch]:
+    """`corrections` ascend by `at`, then by when they were said: the last that covers an instant counts."""
+    edges = sorted({edge for c in corrections for edge in (c.starts_at, c.ends_at)})
+    for start, end, seen in stated:
+        cuts = [start, *(edge for edge in edges if start < edge < end), end]
+        for begins, ends in pairwise(cuts):
+            covering = [c for c in corrections if c.starts_at <= begins and c.ends_at >= ends]
+            yield begins, ends, _SEEN[covering[-1].state] if covering else seen
+
+
+def _joined(found: list[Stretch] | Iterator[Stretch]) -> list[Stretch]:
+    result: list[Stretch] = []
+    for start, end, seen in found:
+        if start == end:
+            continue
+        if result and result[-1][2] is seen:
+            result[-1] = (result[-1][0], end, seen)
+        else:
+            result.append((start, end, seen))
+    return result
