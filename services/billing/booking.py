@@ -1,0 +1,152 @@
+"""Booking: a credit the SLA service concluded becomes a ledger entry, once, or goes to quarantine.
+
+Entry and inbox mark are one transaction. Two unique keys make a second booking impossible: the record's
+journal position, and (subscription, cause, period, revision). They are permanent: a repeat after years
+is still a repeat.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Literal
+
+from sqlalchemy import Connection, Engine, Row, insert, or_, select, update
+
+from services.billing.database import Clock, lock_subscription, writing
+from services.billing.ledger import Entry
+from services.billing.tables import inbox, ledger_entries, quarantine
+from shared.codec import encode
+from shared.money import Amount
+from shared.outcomes import Credit
+from shared.time import Instant
+
+Booked = Literal["booked", "repeat", "quarantined"]
+
+_entry_columns = [ledger_entries.c[name] for name in Entry.__struct_fields__]
+
+
+def book(engine: Engine, credit: Credit, origin: str, clock: Clock) -> Booked:
+    """Takes one record of sla.credits.
+
+    booked: a new ledger entry, whatever is known of the subscription (it is money). repeat: the same record
+    was booked before; nothing changes. quarantined: it contradicts what is booked, or itself; nothing is
+    booked and a person must decide. `origin` says where the record lay, for that person.
+    """
+    record = encode(credit)
+    with writing(engine) as connection:
+        lock_subscription(connection, credit.subscription)
+        earlier = _earlier(connection, credit)
+        if any(row.record == record.decode() for row in earlier):
+            return "repeat"
+        if reason := _contradiction(connection, credit, earlier):
+            _quarantine(connection, credit, record, reason, origin, clock())
+            return "quarantined"
+        place = {
+            "journal_partition": credit.journal.partition,
+            "journal_offset": credit.journal.offset,
+            "journal_index": credit.journal.index,
+        }
+        now = clock()
+        connection.execute(insert(inbox).values(**place, digest=sha256(record).hexdigest(), taken_at=now))
+        connection.execute(
+            insert(ledger_entries).values(
+                **place,
+                kind="credit",
+                account=credit.account,
+                subscription=credit.subscription,
+                credit=credit.credit,
+                cause=credit.cause,
+                period=credit.period,
+                revision=credit.revision,
+                amount=credit.amount,
+                total=credit.total,
+                currency=credit.currency,
+                record=record.decode(),
+                booked_at=now,
+            )
+        )
+        return "booked"
+
+
+def _earlier(connection: Connection, credit: Credit) -> list[Row[tuple[str, str, str, str, str]]]:
+    """What is booked of this record's journal position or of its (subscription, cause, period, revision)."""
+    c = ledger_entries.c
+    here = (
+        (c.journal_partition == credit.journal.partition)
+        & (c.journal_offset == credit.journal.offset)
+        & (c.journal_index == credit.journal.index)
+    )
+    same = (
+        (c.subscription == credit.subscription)
+        & (c.cause == credit.cause)
+        & (c.period == credit.period)
+        & (c.revision == credit.revision)
+    )
+    return list(
+        connection.execute(select(c.record, c.credit, c.currency, c.account, c.cause).where(or_(here, same)))
+    )
+
+
+def _contradiction(
+    connection: Connection, credit: Credit, earlier: list[Row[tuple[str, str, str, str, str]]]
+) -> str | None:
+    if earlier:
+        return "the same record or revision is booked with other content"
+    if credit.credit != f"{credit.subscription}/{credit.cause}/{credit.period}":
+        return "its id does not name its subscription, cause and period"
+    if credit.revision < 1 or (credit.revision == 1 and credit.amount != credit.total):
+        return "its revision, amount and total contradict each other"
+    c = ledger_entries.c
+    known = connection.execute(
+        select(c.account, c.currency)
+        .where(c.subscription == credit.subscription, c.credit == credit.credit, c.kind == "credit")
+        .limit(1)
+    ).one_or_none()
+    if known is not None and (known.account, known.currency) != (credit.account, credit.currency):
+        return "an earlier revision names another account or currency"
+    return None
+
+
+def _quarantine(
+    connection: Connection, credit: Credit, record: bytes, reason: str, origin: str, now: Instant
+) -> None:
+    digest = sha256(record).hexdigest()
+    again = connection.execute(
+        update(quarantine).where(quarantine.c.digest == digest).values(times_seen=quarantine.c.times_seen + 1)
+    )
+    if again.rowcount:
+        return
+    connection.execute(
+        insert(quarantine).values(
+            digest=digest,
+            reason=reason,
+            account=credit.account,
+            subscription=credit.subscription,
+            credit=credit.credit,
+            revision=credit.revision,
+            amount=credit.amount,
+            record=record.decode(),
+            origin=origin,
+            first_seen_at=now,
+            times_seen=1,
+        )
+    )
+
+
+def entries_of(connection: Connection, subscription: str) -> list[Entry]:
+    """The ledger of `subscription`, in the order it was booked."""
+    rows = connection.execute(
+        select(*_entry_columns)
+        .where(ledger_entries.c.subscription == subscription)
+        .order_by(ledger_entries.c.sequence)
+    )
+    return [_entry(row) for row in rows]
+
+
+def _entry(row: Row[tuple[object, ...]]) -> Entry:
+    found = dict(row._mapping)
+    found["amount"] = Amount(found["amount"])
+    found["booked_at"] = Instant(found["booked_at"])
+    if found["total"] is not None:
+        found["total"] = Amount(found["total"])
+    return Entry(**found)
