@@ -1,0 +1,83 @@
+"""Run random histories through the product's replay and the model; print where they first differ.
+
+python -m tests.oracle.compare --seeds 0:500 [--size 60] [--probe]
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tests.oracle.histories import history, probe_history
+from tests.oracle.model import outcomes
+
+Outcome = dict[str, Any]
+
+
+def replay_file(lines: list[dict[str, Any]]) -> list[bytes]:
+    """The history as the lines of a replay file."""
+    return [json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n" for line in lines]
+
+
+def comparable(outcome: Outcome) -> Outcome:
+    """An outcome without what only the product knows."""
+    left_out = {"calculation", "reason", "journal"}
+    place = {name: value for name, value in outcome["journal"].items() if name != "digest"}
+    return {**{name: value for name, value in outcome.items() if name not in left_out}, "journal": place}
+
+
+def of_product(lines: list[dict[str, Any]]) -> list[Outcome]:
+    """What the product's replay prints, comparable."""
+    from services.cli.replay import replay_lines
+
+    return [comparable(json.loads(line)) for line in replay_lines(replay_file(lines))]
+
+
+def difference(lines: list[dict[str, Any]]) -> str | None:
+    """The first difference between model and product, readable; None when they agree."""
+    model, product = outcomes(lines), of_product(lines)
+    for number in range(max(len(model), len(product))):
+        expected = model[number] if number < len(model) else None
+        found = product[number] if number < len(product) else None
+        if expected == found:
+            continue
+        place = min(one["journal"]["offset"] for one in (expected, found) if one)
+        text = [f"outcome {number} (entry {place}) differs"]
+        names = dict.fromkeys([*(expected or {}), *(found or {})])
+        if expected and found and expected["type"] == found["type"]:
+            text += [
+                f"  {name}: model {expected.get(name)!r}, product {found.get(name)!r}"
+                for name in names
+                if expected.get(name) != found.get(name)
+            ]
+        text += [f"  model:   {json.dumps(expected)}", f"  product: {json.dumps(found)}"]
+        return "\n".join(text)
+    return None
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", default="0:100", help="FIRST:LAST, the last excluded")
+    parser.add_argument("--size", type=int, default=60, help="lines of a history, about")
+    parser.add_argument("--probe", action="store_true", help="histories of probe results")
+    asked = parser.parse_args()
+    first, last = (int(part) for part in asked.seeds.split(":"))
+    failed = 0
+    for seed in range(first, last):
+        lines = probe_history(seed) if asked.probe else history(seed, asked.size)
+        found = difference(lines)
+        if found:
+            failed += 1
+            with tempfile.NamedTemporaryFile(
+                prefix=f"history-{seed}-", suffix=".jsonl", delete=False
+            ) as saved:
+                saved.writelines(replay_file(lines))
+            sys.stdout.write(f"seed {seed}: {found}\n  history: {Path(saved.name)}\n")
+    sys.stdout.write(f"{last - first - failed} of {last - first} histories agree\n")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
