@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Literal
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from shared.facts import Because, State, TargetObserved, TargetStateChanged
 from shared.time import HOUR, Instant
@@ -54,7 +54,7 @@ class Standing(Struct):
     unmeasured_since: int | None = None
     """Since when the timeline is unmeasured; one absent slot alone does not make it so."""
     unmeasured_because: tuple[Because, ...] = ()
-    next_hour: int = field(default=NEVER)
+    next_hour: int = NEVER
     """The next full hour to be told as observed."""
 
 
@@ -181,6 +181,6 @@ def _changed(
     return TargetStateChanged(standing.target, Instant(at), state, Instant(slot), because[:MOST_REASONS])
 
 
-def reason_order(reason: Because) -> tuple[str, str, str]:
-    """The order in which votes are named: by check, location and error."""
-    return reason.check, reason.location, reason.error or ""
+def reason_order(reason: Because) -> tuple[str, str, bool, str]:
+    """The order in which votes are named: by check, location and error, no error first."""
+    return reason.check, reason.location, reason.error is not None, reason.error or ""

@@ -14,7 +14,7 @@ A slot is decided, in the order of slots, once no voter can add to it any more:
 - The slot has waited long enough: a location that came back and is delivering hours of old slots does
   not hold up today's.
 
-Every entry into a state is by a record that is new; a repeated record changes nothing, not even the time.
+Only new results move a target's time: a repeated one changes nothing at all.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from msgspec import Struct
 
 from services.sla.runs import NEVER, Said, Standing, follow
 from services.sla.slots import Votes, quorum, renumber, renumber_bits, testimony
-from shared.facts import ProbeFact, TargetDeclared
+from shared.facts import Because, ProbeFact, State, TargetDeclared
 from shared.time import MINUTE, SECOND
 
 STATE_VERSION: Final = 1
@@ -195,7 +195,7 @@ def _pass_time(state: TargetState, voter: int, now: int) -> Sequence[Said]:
     state.heard[voter] = now
 
     live = 0
-    wake = state.wake = now + max(patience, MAX_LAG)
+    wake = now + max(patience, MAX_LAG)
     for number, heard in enumerate(state.heard):
         given_up = max(heard + patience, state.grace_until)
         if now <= given_up:
@@ -221,19 +221,18 @@ def _decide(state: TargetState, now: int) -> Sequence[Said]:
                 break
         del order[0]
         votes = state.undecided.pop(slot)
+        verdict: State = "up"
+        because: tuple[Because, ...] = ()
         if votes.up == state.everyone:
             state.held = 0
-            now_said = follow(
-                state.standing, slot, "up", (), state.interval, state.confirm_down, state.confirm_up
-            )
         else:
             verdict, state.held = quorum(votes, len(state.checks), len(state.locations), state.held)
             because = testimony(votes, verdict, state.checks, state.locations)
-            now_said = follow(
-                state.standing, slot, verdict, because, state.interval, state.confirm_down, state.confirm_up
-            )
-        if now_said:
-            said = [*said, *now_said] if said else now_said
+        news = follow(
+            state.standing, slot, verdict, because, state.interval, state.confirm_down, state.confirm_up
+        )
+        if news:
+            said = [*said, *news] if said else news
         if order:
             _await(state)
     return said
