@@ -158,3 +158,12 @@ def _getaddrinfo(host: str) -> list[str]:
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     # dict.fromkeys: each address once, in the resolver's order of preference.
     return list(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
+
+
+def is_name(host: str) -> bool:
+    """Whether `host` has to be looked up."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return True
+    return False

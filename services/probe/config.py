@@ -169,15 +169,15 @@ class Target(_Strict):
         for check in self.checks:
             if check.timeout_s is not None and check.timeout_s > self.interval_s * 0.9:
                 raise ValueError(
-                    f"timeout_s {check.timeout_s:g} of {check.check} is not allowed; at most 0.9 of interval_s "
-                    f"({self.interval_s * 0.9:g}), so that a slot is over before the next begins"
+                    f"timeout_s {check.timeout_s:g} of {check.check} is not allowed; at most "
+                    f"{self.interval_s * 0.9:g} (0.9 of interval_s): a slot ends before the next begins"
                 )
         if not any(check.required for check in self.checks):
             raise ValueError("no check is required; at least one, or the target is never down")
         return self
 
     def timeout_s(self, check: Icmp | Tcp | Http) -> float:
-        """Seconds one run of `check` may take: as configured, else the smaller of 5 and 0.8 of the interval."""
+        """Seconds one run of `check` may take: as configured, else 0.8 of the interval, at most 5."""
         return check.timeout_s if check.timeout_s is not None else min(5.0, self.interval_s * 0.8)
 
 
@@ -232,7 +232,8 @@ class Configuration(_Strict):
             unknown = sorted(set(target.locations or ()) - set(self.locations))
             if unknown or target.locations == ():
                 raise ValueError(
-                    f"locations of target {target.target} are not allowed; some of {', '.join(self.locations)}"
+                    f"locations of target {target.target} are not allowed; "
+                    f"some of {', '.join(self.locations)}"
                 )
         return self
 
@@ -247,13 +248,13 @@ class Configuration(_Strict):
             if count % 2 == 0:
                 which = f"{names[0]} and {len(names) - 1} more" if len(names) > 1 else names[0]
                 found.append(
-                    f"{which}: probed from {count} locations, an even number: when they disagree half and half "
-                    "the last verdict stays; use an odd number"
+                    f"{which}: probed from {count} locations, an even number: when they disagree half "
+                    "and half the last verdict stays; use an odd number"
                 )
         if not self.references.endpoints:
             found.append(
-                "references.endpoints: none, so a failure is `down` even when this agent's own network is gone; "
-                "name at least one endpoint outside, better three"
+                "references.endpoints: none, so a failure is `down` even when this agent's own network "
+                "is gone; name at least one endpoint outside, better three"
             )
         return found
 

@@ -51,11 +51,13 @@ class SlotClock:
 
 
 class Due(NamedTuple):
-    """A slot that begins: `interval_ms` names the checks that run in it; `skipped` slots were missed."""
+    """A slot that has come: `interval_ms` names the checks that run in it, `missed` how many slots before it
+    passed unseen. Unless `in_time` it is itself too late to begin."""
 
     slot_ms: int
     interval_ms: int
-    skipped: int
+    missed: int
+    in_time: bool
 
 
 class Schedule:
@@ -66,27 +68,25 @@ class Schedule:
         heapq.heapify(self._next)
 
     @property
-    def next_slot_ms(self) -> int:
-        """The earliest slot to come, in ms since the epoch."""
-        return self._next[0][0]
+    def next_slot_ms(self) -> int | None:
+        """The earliest slot to come, in ms since the epoch; None when there are no intervals."""
+        return self._next[0][0] if self._next else None
 
     def upcoming(self) -> list[int]:
         """The intervals, in ms, that have a slot at `next_slot_ms`."""
         return [interval for slot, interval in self._next if slot == self.next_slot_ms]
 
     def due(self, now_ms: float) -> list[Due]:
-        """The slots to begin at `now_ms`, earliest first; of each interval at most one, the latest."""
+        """The slots that have come by `now_ms`; of each interval at most one, the latest."""
         found = []
         while self._next and self._next[0][0] <= now_ms:
             slot, interval = self._next[0]
             latest = int(now_ms) // interval * interval
             heapq.heapreplace(self._next, (latest + interval, interval))
-            missed = (latest - slot) // interval
-            if now_ms - latest > late_ms(interval):
-                found.append(Due(latest, interval, missed + 1))
-            else:
-                found.append(Due(latest, interval, missed))
-        return [due for due in found if due.skipped or now_ms - due.slot_ms <= late_ms(due.interval_ms)]
+            found.append(
+                Due(latest, interval, (latest - slot) // interval, now_ms - latest <= late_ms(interval))
+            )
+        return found
 
     def restart(self, intervals_ms: set[int], now_ms: float) -> None:
         """Takes other intervals from the next slots on; a slot already begun never begins again."""

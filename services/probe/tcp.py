@@ -15,12 +15,14 @@ import struct
 import sys
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from services.probe.addresses import Address
 from services.probe.verdict import TIMEOUT, Verdict, failure
 
-Done = Callable[[Verdict], None]
+Done = Callable[[Verdict, float], None]
+"""Told the verdict and when the connect began, by the monotonic clock in seconds."""
 
 # Closed with a reset: a probe leaves no TIME_WAIT behind, of which there would soon be more than ports.
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -31,11 +33,11 @@ _STARTED = (0, errno.EINPROGRESS)
 class Connect:
     """One connect: prepared, then started, then told to `done` exactly once."""
 
-    __slots__ = ("_socket", "address", "done", "fault", "started_ns")
+    __slots__ = ("_done", "_socket", "address", "fault", "started_ns")
 
     def __init__(self, address: Address, done: Done) -> None:
         self.address = address
-        self.done = done
+        self._done = done
         self.started_ns = 0
         self.fault: int | None = None
         self._socket: socket.socket | None = None
@@ -69,6 +71,10 @@ class Connect:
         if number:
             return failure(number, self.address.local)
         return Verdict("up", _rtt_us(self._socket, self.started_ns), None, self.address.local)
+
+    def tell(self, verdict: Verdict) -> None:
+        """Says what was found; called once."""
+        self._done(verdict, self.started_ns / 1e9)
 
     def close(self, selector: selectors.BaseSelector | None = None) -> None:
         """Forgets the socket; a second time does nothing."""
@@ -105,7 +111,7 @@ class TcpProber:
             else:
                 verdict = failure(connect.fault, connect.address.local)
                 connect.close()
-                connect.done(verdict)
+                connect.tell(verdict)
         if waiting:
             self._loop.call_later(timeout_s, self._expire, waiting)
 
@@ -118,7 +124,7 @@ class TcpProber:
             if left <= 0:
                 break
             answer: asyncio.Future[Verdict] = self._loop.create_future()
-            connect = Connect(address, lambda found, answer=answer: _give(answer, found))  # type: ignore[misc]
+            connect = Connect(address, partial(_give, answer))
             connect.start()
             self.watch([connect], left)
             verdict = await answer
@@ -131,7 +137,7 @@ class TcpProber:
             connect: Connect = key.data
             verdict = connect.verdict()
             connect.close(self._selector)
-            connect.done(verdict)
+            connect.tell(verdict)
 
     def _expire(self, waiting: list[Connect]) -> None:
         # Answers that are already here count, however late the loop comes round to them.
@@ -139,7 +145,7 @@ class TcpProber:
         for connect in waiting:
             if connect.open:
                 connect.close(self._selector)
-                connect.done(TIMEOUT._replace(local=connect.address.local))
+                connect.tell(TIMEOUT._replace(local=connect.address.local))
 
     def close(self) -> None:
         """Stops waiting; nothing more is told."""
@@ -149,7 +155,7 @@ class TcpProber:
         self._selector.close()
 
 
-def _give(answer: asyncio.Future[Verdict], verdict: Verdict) -> None:
+def _give(answer: asyncio.Future[Verdict], verdict: Verdict, _began: float) -> None:
     if not answer.done():
         answer.set_result(verdict)
 

@@ -1,0 +1,69 @@
+"""GET /live, /ready and /metrics of one agent."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from services.probe.agent import Agent
+from services.probe.metrics import Metrics
+from services.probe.outbox import Outbox
+
+_STILL_S = 10.0
+
+
+def application(agent: Agent, outbox: Outbox, metrics: Metrics) -> Starlette:
+    """The HTTP side. /live is 503 once the scheduling loop stands still for 10 s; /ready while results can
+    neither be published nor put on disk."""
+
+    async def live(_: Request) -> Response:
+        still_s = time.monotonic() - agent.ticked_at
+        return JSONResponse(
+            {"live": still_s < _STILL_S, "loop_still_s": round(still_s, 3)},
+            200 if still_s < _STILL_S else 503,
+        )
+
+    async def ready(_: Request) -> Response:
+        disk = outbox.spool.disk_error
+        fit = not outbox.away or disk is None
+        said = {
+            "ready": fit,
+            "location": agent.location,
+            "kafka": "away" if outbox.away else "answers" if outbox.delivered else "not tried yet",
+            "waiting": outbox.waiting,
+            "disk": disk or "works",
+        }
+        return JSONResponse(said, 200 if fit else 503)
+
+    async def measures(_: Request) -> Response:
+        metrics.spooled.set(len(outbox.spool))
+        metrics.dropped.set(outbox.spool.dropped + outbox.overflowed)
+        metrics.torn.set(outbox.spool.torn)
+        metrics.kafka_away.set(outbox.away)
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    return Starlette(
+        routes=[Route("/live", live), Route("/ready", ready), Route("/metrics", measures)],
+    )
+
+
+class HealthServer(uvicorn.Server):
+    """Serves until `should_exit`; signals are the agent's, so that results are put away before the end."""
+
+    def __init__(self, served: Starlette, host: str, port: int) -> None:
+        super().__init__(
+            uvicorn.Config(served, host=host, port=port, log_config=None, access_log=False, lifespan="off")
+        )
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """None of them."""
+        yield

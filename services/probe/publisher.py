@@ -1,0 +1,89 @@
+"""Results to Kafka, in order: through FastStream, idempotent, acknowledged by all replicas."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+from faststream.kafka import KafkaBroker
+
+from shared.cloudevents import headers
+from shared.codec import Undecodable, decode_probe_fact
+from shared.facts import ProbeResult
+from shared.kafka import service_broker
+from shared.settings import KafkaSettings
+from shared.topics import PROBE_RESULTS
+
+log = structlog.get_logger()
+
+_AT_ONCE = 32
+"""Records handed over before the loop may start checks again."""
+
+
+class Publisher:
+    """The producer of one agent. `send` connects when it must; after a failure it starts afresh."""
+
+    def __init__(self, settings: KafkaSettings, location: str) -> None:
+        self.connected = False
+        """Whether the last thing known of the broker is that it answers."""
+        self._settings = settings
+        self._topic = settings.topic(PROBE_RESULTS)
+        self._source = f"/garant/probe/{location}"
+        self._broker: KafkaBroker | None = None
+
+    async def send(self, records: Sequence[bytes]) -> None:
+        """Publishes `records` and returns once all are acknowledged.
+
+        Raises whatever the client does when the broker is away; then nothing is known of any of them, and
+        sending them again does no harm.
+        """
+        try:
+            broker = await self._connect()
+            acknowledged = []
+            for number, record in enumerate(records):
+                if number % _AT_ONCE == _AT_ONCE - 1:
+                    await asyncio.sleep(0)
+                future = await self._hand_over(broker, record)
+                if future is not None:
+                    acknowledged.append(future)
+            await asyncio.gather(*acknowledged)
+            self.connected = True
+        except BaseException:
+            self.connected = False
+            await self.stop()
+            raise
+
+    async def _hand_over(self, broker: KafkaBroker, record: bytes) -> asyncio.Future[object] | None:
+        try:
+            fact = decode_probe_fact(record)
+        except Undecodable as error:
+            log.error("publisher.record_unreadable", reason=str(error))
+            return None
+        time_ms = fact.slot if isinstance(fact, ProbeResult) else fact.at
+        said = headers(record, type_name=type(fact).__name__, source=self._source, time_ms=time_ms)
+        return await broker.publish(
+            record,
+            topic=self._topic,
+            key=fact.target.encode(),
+            headers=said,
+            correlation_id=said["ce_id"],
+            no_confirm=True,
+        )
+
+    async def _connect(self) -> KafkaBroker:
+        if self._broker is None:
+            self._broker = service_broker(self._settings, "probe")
+            await self._broker.start()
+        return self._broker
+
+    async def stop(self, within_s: float = 3.0) -> None:
+        """Closes the connection; what was not acknowledged may or may not arrive."""
+        broker, self._broker = self._broker, None
+        if broker is None:
+            return
+        try:
+            async with asyncio.timeout(within_s):
+                await broker.stop()
+        except Exception as error:  # a broker that is away cannot be left politely
+            log.debug("publisher.stop_failed", reason=type(error).__name__)
