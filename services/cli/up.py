@@ -1,0 +1,119 @@
+"""`garant up`: a broker, the topics, the demo application and every service on this machine, until Ctrl-C."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from services.cli.broker_config import BrokerFailed
+from services.cli.children import children
+from services.cli.kept_broker import KeptBroker
+from services.cli.run_state import AlreadyRuns, only_run, read_run, write_run
+from services.cli.status import status_table
+from services.cli.stop import Stop, Stopped
+from services.cli.supervisor import Child, PortTaken, Supervisor
+from services.cli.up_settings import UpSettings
+from shared.kafka import BrokerUnreachable, TopicMismatch
+from shared.settings import HomeSettings
+
+LOOK_S = 0.2
+LOW_BYTES = 100 * 1024 * 1024
+KNOWN = (AlreadyRuns, BrokerFailed, BrokerUnreachable, PortTaken, TopicMismatch)
+FOR_A_PERSON = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
+
+
+def up() -> None:
+    """Run everything here: Kafka, the demo application, probes, SLA and billing. Ctrl-C stops it."""
+    home, settings = HomeSettings().home.absolute(), UpSettings()
+    raise typer.Exit(run(home, lambda: children(home, settings), Console(), ready_s=settings.ready_s))
+
+
+def run(
+    home: Path, table: Callable[[], tuple[Child, ...]], console: Console, *, ready_s: float = 90.0
+) -> int:
+    """Runs the children of `table` on directory `home` until SIGINT or SIGTERM; returns the exit status.
+
+    0 after an orderly stop; 1, with a message that says what to do, when it cannot start or carry on.
+    """
+    errors = Console(stderr=True, soft_wrap=True)
+    stop = Stop()
+    try:
+        with only_run(home), stop.listening():
+            _run(home, table, console, stop, ready_s)
+    except Stopped:
+        pass
+    except KNOWN as problem:
+        errors.print(f"error: {problem}", style="red", markup=False, highlight=False)
+        return 1
+    except OSError as problem:
+        if problem.errno not in FOR_A_PERSON:
+            raise
+        errors.print(
+            f"error: {problem.strerror}: {problem.filename or home}. Make room there, or allow writing, or "
+            "put Garant's data elsewhere with GARANT_HOME; then run this again: it carries on where it was.",
+            style="red",
+            markup=False,
+        )
+        return 1
+    console.print("stopped")
+    return 0
+
+
+def _run(
+    home: Path, table: Callable[[], tuple[Child, ...]], console: Console, stop: Stop, ready_s: float
+) -> None:
+    broker = KeptBroker(home, console, stop)
+    try:
+        broker.open()
+        env = {"GARANT_KAFKA_BOOTSTRAP": broker.bootstrap, "GARANT_HOME": str(home)}
+        supervisor = Supervisor(table(), home, env, console)
+        try:
+            supervisor.start()
+            _wait_until_ready(home, broker, supervisor, console, stop, ready_s)
+            while not stop.asked.wait(LOOK_S):
+                _look(home, broker, supervisor)
+        finally:
+            supervisor.stop()
+    finally:
+        broker.stop()
+        (home / "run.json").unlink(missing_ok=True)
+
+
+def _wait_until_ready(
+    home: Path, broker: KeptBroker, supervisor: Supervisor, console: Console, stop: Stop, ready_s: float
+) -> None:
+    deadline = time.monotonic() + ready_s
+    with console.status("starting") if console.is_terminal else nullcontext() as progress:
+        while not stop.asked.wait(LOOK_S):
+            _look(home, broker, supervisor)
+            waiting = supervisor.waiting()
+            if not waiting or time.monotonic() >= deadline:
+                break
+            if progress is not None:
+                progress.update(f"waiting for {', '.join(waiting)}")
+    if stop.asked.is_set():
+        return
+    if waiting:
+        console.print(f"[red]not ready[/] after {ready_s:g} s: {', '.join(waiting)}; logs: {home / 'logs'}")
+    run = read_run(home)
+    if run is not None:
+        console.print(status_table(run))
+    console.print(
+        "Ctrl-C stops everything. In another terminal: [b]garant status[/], [b]garant demo break[/]."
+    )
+
+
+def _look(home: Path, broker: KeptBroker, supervisor: Supervisor) -> None:
+    broker.look()
+    if supervisor.look():
+        write_run(home, supervisor.run(broker.bootstrap))
+    if shutil.disk_usage(home).free < LOW_BYTES:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(home))
