@@ -32,6 +32,7 @@ def day_start(day: date) -> int:
     return int(datetime(day.year, day.month, day.day, tzinfo=ZONE).timestamp()) * 1000
 
 
+@cache
 def local_date(ms: int) -> date:
     """The local date that holds the instant."""
     return datetime.fromtimestamp(ms // 1000, tz=ZONE).date()
@@ -49,6 +50,7 @@ def next_month(first: date) -> date:
     return later(first, 1)
 
 
+@cache
 def later(origin: date, months: int) -> date:
     """`origin` moved by whole months; a day the month lacks becomes the month's last."""
     year, month = divmod(origin.year * 12 + origin.month - 1 + months, 12)

@@ -82,8 +82,9 @@ class View:
         start, end = day_start(first), day_start(next_month(first))
         spent = {"down": 0, "excluded": 0, "unmeasured": 0, "up": 0, "none": 0}
         for part in self.stretches:
-            spent[part.state] += max(0, min(part.end, end) - max(part.start, start))
-        total = window_in_month(self.known, self.subscription, first)
+            if part.start < end and start < part.end:
+                spent[part.state] += min(part.end, end) - max(part.start, start)
+        total = sum(spent.values()) - spent["none"]
         measured = total - spent["excluded"] - spent["unmeasured"]
         terms = month_terms(self.known, self.subscription, first)
         percent, met = None, None

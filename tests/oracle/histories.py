@@ -102,9 +102,9 @@ def history(seed: int, size: int = 60) -> list[Line]:
 
 def _subscription(story: Story, subscription: str, account: str) -> None:
     rng = story.rng
-    starts_on = rng.choice(
-        (story.day(), story.opens, date(2024, 2, 29), date(2024, 1, 31), date(2023, 8, 31))
-    )
+    starts_on = rng.choice((story.day(), story.day(), story.opens, story.opens))
+    if rng.random() < 0.2:
+        starts_on = rng.choice((date(2024, 2, 29), date(2024, 1, 31), date(2025, 8, 31)))
     recorded = rng.choice(
         (story.start - DAY, day_start(starts_on) - 30 * DAY, story.later_than(story.instant()))
     )

@@ -167,8 +167,10 @@ def subscription_stretches(known: Known, subscription: str, until: int) -> list[
 
 def window_in_month(known: Known, subscription: str, first: date) -> int:
     """`window_ms`: milliseconds of (month and service window) in which there is a target."""
-    total, day, end = 0, max(first, starts_on(known, subscription)), ends_on(known, subscription)
-    while day < next_month(first) and (end is None or day < end):
+    ends = ends_on(known, subscription)
+    after = next_month(first) if ends is None else min(next_month(first), ends)
+    total, day = 0, max(first, starts_on(known, subscription))
+    while day < after:
         if in_force(known, subscription, "targets", day):
             total += day_start(next_day(day)) - day_start(day)
         day = next_day(day)
