@@ -8,80 +8,61 @@ from pathlib import Path
 from services.cli.ports import HOST
 from services.cli.supervisor import Child
 from services.cli.up_settings import UpSettings
+from services.probe.config import load
 
-LOCATIONS = ("zurich", "geneva", "lugano")
-GARANT = (sys.executable, "-m", "services.cli.main")
-
-PROBES = """\
-# Written by `garant up` at each start: what its agents probe. GARANT_UP_PROBES names a file of your own.
-locations: [{locations}]
-allow: [loopback]
-targets:
-  - target: demo
-    name: Demo application
-    host: {host}
-    interval_s: 2
-    checks:
-      - kind: tcp
-        port: {tcp}
-      - kind: http
-        port: {http}
-        path: /
-"""
+GARANT = str(Path(sys.executable).with_name("garant"))
+DEMO_PROBES = Path(__file__).with_name("demo.yaml")
 
 
 def children(home: Path, settings: UpSettings) -> tuple[Child, ...]:
-    """One row for each process, in the order of their start. Writes the probe configuration of the demo."""
+    """One row for each process, in the order of their start, an agent for each location of the probe
+    configuration. Writes the demo's configuration to `home`. Raises ConfigurationInvalid."""
     probes = settings.probes.absolute() if settings.probes else _demo_probes(home, settings)
-    return (
+    http, tcp, sla, billing = (
+        str(port)
+        for port in (
+            settings.demo_http_port,
+            settings.demo_tcp_port,
+            settings.sla_port,
+            settings.billing_port,
+        )
+    )
+    rows = [
         Child(
             "demo",
-            (
-                *GARANT,
-                *("demo", "serve"),
-                *("--http-port", str(settings.demo_http_port), "--tcp-port", str(settings.demo_tcp_port)),
-            ),
-            ready_url=f"http://{HOST}:{settings.demo_http_port}/ready",
-            ports={
-                settings.demo_http_port: "GARANT_UP_DEMO_HTTP_PORT",
-                settings.demo_tcp_port: "GARANT_UP_DEMO_TCP_PORT",
-            },
+            (GARANT, "demo", "serve", "--http-port", http, "--tcp-port", tcp),
+            f"http://{HOST}:{http}/health",
+            {int(http): "GARANT_UP_DEMO_HTTP_PORT", int(tcp): "GARANT_UP_DEMO_TCP_PORT"},
         ),
         Child(
             "sla",
-            (*GARANT, "sla"),
-            ready_url=f"http://{HOST}:{settings.sla_port}/ready",
-            ports={settings.sla_port: "GARANT_UP_SLA_PORT"},
-            env={"GARANT_SLA_PORT": str(settings.sla_port)},
+            (GARANT, "sla", "--port", sla),
+            f"http://{HOST}:{sla}/ready",
+            {int(sla): "GARANT_UP_SLA_PORT"},
         ),
         Child(
             "billing",
-            (*GARANT, "billing", "serve"),
-            ready_url=f"http://{HOST}:{settings.billing_port}/ready",
-            ports={settings.billing_port: "GARANT_UP_BILLING_PORT"},
-            env={"GARANT_BILLING_PORT": str(settings.billing_port)},
+            (GARANT, "billing", "serve"),
+            f"http://{HOST}:{billing}/ready",
+            {int(billing): "GARANT_UP_BILLING_PORT"},
+            {"GARANT_BILLING_PORT": billing},
         ),
-        *(
-            Child(
-                f"probe-{location}",
-                (*GARANT, "probe", "--config", str(probes), "--location", location),
-                ready_url=f"http://{HOST}:{settings.probe_port + number}/ready",
-                ports={settings.probe_port + number: "GARANT_UP_PROBE_PORT"},
-                env={"GARANT_PROBE_PORT": str(settings.probe_port + number)},
-            )
-            for number, location in enumerate(LOCATIONS)
-        ),
-    )
+    ]
+    for port, location in enumerate(load(probes).locations, settings.probe_port):
+        argv = (GARANT, "probe", "--config", str(probes), "--location", location, "--port", str(port))
+        ready = f"http://{HOST}:{port}/ready"
+        rows.append(Child(f"probe-{location}", argv, ready, {port: "GARANT_UP_PROBE_PORT"}))
+    return tuple(rows)
 
 
 def _demo_probes(home: Path, settings: UpSettings) -> Path:
+    usual = UpSettings.model_fields
+    text = DEMO_PROBES.read_text()
+    for name, port in (
+        ("demo_http_port", settings.demo_http_port),
+        ("demo_tcp_port", settings.demo_tcp_port),
+    ):
+        text = text.replace(f"port: {usual[name].default}", f"port: {port}")
     path = home / "demo-probes.yaml"
-    path.write_text(
-        PROBES.format(
-            locations=", ".join(LOCATIONS),
-            host=HOST,
-            tcp=settings.demo_tcp_port,
-            http=settings.demo_http_port,
-        )
-    )
+    path.write_text(text)
     return path

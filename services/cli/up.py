@@ -21,12 +21,13 @@ from services.cli.status import status_table
 from services.cli.stop import Stop, Stopped
 from services.cli.supervisor import Child, PortTaken, Supervisor
 from services.cli.up_settings import UpSettings
+from services.probe.config import ConfigurationInvalid
 from shared.kafka import BrokerUnreachable, TopicMismatch
 from shared.settings import HomeSettings
 
 LOOK_S = 0.2
 LOW_BYTES = 100 * 1024 * 1024
-KNOWN = (AlreadyRuns, BrokerFailed, BrokerUnreachable, PortTaken, TopicMismatch)
+KNOWN = (AlreadyRuns, BrokerFailed, BrokerUnreachable, ConfigurationInvalid, PortTaken, TopicMismatch)
 FOR_A_PERSON = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
 
 

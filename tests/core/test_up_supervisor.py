@@ -221,7 +221,7 @@ def test_status_asks_each_component_now(watch: Callable[..., Watch], tmp_path: P
 
 def test_the_demo_application_answers_on_both_ports() -> None:
     http_port, tcp_port = free_port(), free_port()
-    code = "from services.cli.demo_app import app; app()"
+    code = "from services.cli.demo import app; app()"
     arguments = ["serve", "--http-port", str(http_port), "--tcp-port", str(tcp_port)]
     demo = subprocess.Popen([sys.executable, "-c", code, *arguments])
     try:

@@ -1,0 +1,68 @@
+"""`garant demo`: break the demo application and mend it. Broken, its process is stopped: its ports refuse."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from services.cli.demo_app import serve_demo
+from services.cli.ports import HOST, accepts
+from services.cli.run_state import read_run
+from shared.settings import HomeSettings
+
+NAME = "demo"
+CHANGE_S = 30.0
+
+app = typer.Typer(no_args_is_help=True, help="The demo application: break it, mend it.")
+
+
+@app.command(hidden=True)
+def serve(
+    http_port: Annotated[int, typer.Option(help="Port of its HTTP service.")],
+    tcp_port: Annotated[int, typer.Option(help="Port of its TCP service.")],
+) -> None:
+    """Run the demo application in the foreground (`garant up` does)."""
+    asyncio.run(serve_demo(http_port, tcp_port))
+
+
+@app.command(name="break")
+def break_() -> None:
+    """Stop the demo application: connections to it are refused until `garant demo mend`."""
+    _change("broken", held=True)
+
+
+@app.command()
+def mend() -> None:
+    """Start the demo application again."""
+    _change("mended", held=False)
+
+
+def _change(word: str, *, held: bool) -> None:
+    home = HomeSettings().home.absolute()
+    mark = home / "held" / NAME
+    run = read_run(home)
+    if run is None:
+        _give_up(f"Garant does not run on {home}. Start it with `make up`.")
+    if held:
+        mark.touch()
+    else:
+        mark.unlink(missing_ok=True)
+    ports = next((one.ports for one in run.components if one.name == NAME), ())
+    deadline = time.monotonic() + CHANGE_S
+    while any(accepts(port) == held for port in ports):
+        if time.monotonic() >= deadline:
+            _give_up(
+                f"Nothing changed within {CHANGE_S:g} s; see `garant status` and the logs in {home}/logs."
+            )
+        time.sleep(0.1)
+    listed = " and ".join(str(port) for port in ports)
+    Console().print(f"{word}: ports {listed} of {HOST} {'refuse connections' if held else 'answer'}")
+
+
+def _give_up(why: str) -> NoReturn:
+    Console(stderr=True).print(why)
+    raise typer.Exit(1)
