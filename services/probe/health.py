@@ -44,6 +44,7 @@ def application(agent: Agent, outbox: Outbox, metrics: Metrics) -> Starlette:
         return JSONResponse(said, 200 if fit else 503)
 
     async def measures(_: Request) -> Response:
+        metrics.running.set(agent.running)
         metrics.spooled.set(len(outbox.spool))
         metrics.dropped.set(outbox.spool.dropped + outbox.overflowed)
         metrics.torn.set(outbox.spool.torn)

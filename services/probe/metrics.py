@@ -20,7 +20,7 @@ class Metrics:
         )
         self.start_delay = Histogram(
             "garant_probe_start_delay_seconds",
-            "How long after its slot a check started.",
+            "How far from its slot a check started, mostly after it.",
             buckets=START_BUCKETS,
             registry=self.registry,
         )

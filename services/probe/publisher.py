@@ -19,6 +19,7 @@ log = structlog.get_logger()
 
 _AT_ONCE = 32
 """Records handed over before the loop may start checks again."""
+_KNOCK_S = 5.0
 
 
 class Publisher:
@@ -73,9 +74,25 @@ class Publisher:
 
     async def _connect(self) -> KafkaBroker:
         if self._broker is None:
+            await self._knock()
             self._broker = service_broker(self._settings, "probe")
             await self._broker.start()
         return self._broker
+
+    async def _knock(self) -> None:
+        """Raises OSError unless something listens: a client that cannot start leaves its parts behind."""
+        failed: OSError | TimeoutError = ConnectionRefusedError()
+        for address in self._settings.bootstrap.split(","):
+            host, _, port = address.strip().rpartition(":")
+            try:
+                async with asyncio.timeout(_KNOCK_S):
+                    _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+            except (OSError, TimeoutError) as error:
+                failed = error
+                continue
+            writer.close()
+            return
+        raise failed
 
     async def stop(self, within_s: float = 3.0) -> None:
         """Closes the connection; what was not acknowledged may or may not arrive."""

@@ -94,6 +94,7 @@ class TcpProber:
     """The connects in flight. Runs on the loop it is made on."""
 
     def __init__(self) -> None:
+        self._closed = False
         self._loop = asyncio.get_running_loop()
         self._selector = selectors.DefaultSelector()
         self._loop.add_reader(self._selector_fd(), self._answered)
@@ -133,6 +134,8 @@ class TcpProber:
         return verdict
 
     def _answered(self) -> None:
+        if self._closed:
+            return
         for key, _ in self._selector.select(0):
             connect: Connect = key.data
             verdict = connect.verdict()
@@ -143,15 +146,16 @@ class TcpProber:
         # Answers that are already here count, however late the loop comes round to them.
         self._answered()
         for connect in waiting:
-            if connect.open:
+            if connect.open and not self._closed:
                 connect.close(self._selector)
                 connect.tell(TIMEOUT._replace(local=connect.address.local))
 
     def close(self) -> None:
         """Stops waiting; nothing more is told."""
+        self._closed = True
         self._loop.remove_reader(self._selector_fd())
         for key in list(self._selector.get_map().values()):
-            key.data.close(self._selector)
+            key.data.close()
         self._selector.close()
 
 
