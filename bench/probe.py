@@ -105,7 +105,7 @@ async def _run(wanted: Configuration, seconds: float, home: Path, *, kafka: bool
     outcomes = {name: _count(metrics.results, outcome=name) for name in ("up", "down", "unknown")}
     return {
         "checks": sum(outcomes.values()),
-        "per_second": round(sum(outcomes.values()) / int(seconds)),
+        "per_second": round(sum(outcomes.values()) / took),
         **outcomes,
         "missed": _count(metrics.missed, reason="late") + _count(metrics.missed, reason="busy"),
         "delivered": outbox.delivered,

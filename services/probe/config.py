@@ -38,6 +38,13 @@ def _between(low: float, high: float) -> AfterValidator:
     return AfterValidator(within)
 
 
+def _some(value: tuple[Any, ...]) -> tuple[Any, ...]:
+    # Not pydantic's min_length: it also counts a list short whose entries are wrong.
+    if not value:
+        raise ValueError("is empty; at least one")
+    return value
+
+
 def _one_line(value: str) -> str:
     if not 1 <= len(value) <= 200 or not value.isprintable() or value != value.strip():
         raise ValueError(
@@ -157,7 +164,7 @@ class Target(_Strict):
     interval_s: Annotated[int, _between(1, 86_400)] = 60
     confirm_down: Annotated[int, _between(1, 100)] = 2
     confirm_up: Annotated[int, _between(1, 100)] = 2
-    checks: Annotated[tuple[CheckConfig, ...], Field(strict=False, min_length=1)]
+    checks: Annotated[tuple[CheckConfig, ...], Field(strict=False), AfterValidator(_some)]
     locations: Annotated[tuple[Word, ...] | None, Field(strict=False)] = None
 
     @model_validator(mode="after")
@@ -213,12 +220,12 @@ class SpoolLimits(_Strict):
 class Configuration(_Strict):
     """The whole file, the same one for every location."""
 
-    locations: Annotated[tuple[Word, ...], Field(strict=False, min_length=1)]
+    locations: Annotated[tuple[Word, ...], Field(strict=False), AfterValidator(_some)]
     allow: Annotated[tuple[Allowance, ...], Field(strict=False)] = ()
     references: References = References()
     spool: SpoolLimits = SpoolLimits()
     concurrency: Annotated[int, _between(1, 50_000)] = 2_000
-    targets: Annotated[tuple[Target, ...], Field(strict=False, min_length=1)]
+    targets: Annotated[tuple[Target, ...], Field(strict=False), AfterValidator(_some)]
 
     @model_validator(mode="after")
     def _coherent(self) -> Configuration:
@@ -355,8 +362,6 @@ def _allowed(mistake: Any) -> str:
         return f"kind {context['tag']!r} is not allowed; {context['expected_tags']}"
     if kind == "union_tag_not_found":
         return "kind is missing; 'icmp', 'tcp', 'http' or 'https'"
-    if kind == "too_short":
-        return "is empty; at least one"
     said = str(mistake["msg"]).removeprefix("Input should be ")
     if isinstance(value, float) and not math.isfinite(value):
         said = "a number"
