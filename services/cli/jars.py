@@ -14,7 +14,6 @@ from msgspec import Struct
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
-CHUNK_BYTES = 256 * 1024
 AT_ONCE = 6
 TRIES = 4
 
@@ -154,5 +153,5 @@ def _carry_on(client: httpx.Client, url: str, part: Path, size: int) -> None:
         answer.raise_for_status()
         carries_on = answer.status_code == httpx.codes.PARTIAL_CONTENT
         with part.open("ab" if carries_on else "wb") as file:
-            for chunk in answer.iter_raw(CHUNK_BYTES):
+            for chunk in answer.iter_raw():
                 file.write(chunk)
