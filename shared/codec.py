@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -11,6 +11,8 @@ from shared.facts import Fact, ProbeFact
 from shared.money import Amount, format_amount, parse_amount
 from shared.outcomes import Credit, JournalEntry, Outcome, ReplayLine
 from shared.time import Instant, format_instant, parse_instant
+
+T = TypeVar("T")
 
 
 class Undecodable(ValueError):
@@ -90,6 +92,34 @@ def is_object(data: bytes) -> bool:
         return isinstance(_any.decode(data), dict)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
+
+
+def encode_state(state: Any) -> bytes:
+    """A fold's state as a service keeps it: msgpack; instants and amounts are plain integers in it."""
+    return _state_encoder.encode(state)
+
+
+def state_decoder(kind: type[T]) -> msgspec.msgpack.Decoder[T]:
+    """Reads what `encode_state` wrote of a `kind`. Its `decode` raises msgspec.DecodeError."""
+    return msgspec.msgpack.Decoder(kind, dec_hook=lambda wanted, value: wanted(value))
+
+
+_state_encoder = msgspec.msgpack.Encoder(enc_hook=int)
+
+
+class _Typed(msgspec.Struct):
+    type: str = ""
+
+
+_typed = msgspec.json.Decoder(_Typed)
+
+
+def type_of(data: bytes | msgspec.Raw) -> str:
+    """The `type` a record claims to be; empty where it claims none."""
+    try:
+        return _typed.decode(data).type
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
 
 
 def compact(data: bytes | msgspec.Raw) -> bytes:

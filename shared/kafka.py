@@ -3,33 +3,39 @@ every service builds its FastStream consumers and producers on (aiokafka)."""
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import structlog
+from aiokafka.structs import ConsumerRecord, RecordMetadata
+from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
+from faststream.kafka.message import KafkaAckableMessage
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
+from shared import cloudevents
+from shared.errors import NeedsAPerson
 from shared.settings import KafkaSettings
-from shared.topics import TOPICS, Topic
+from shared.topics import DEAD_LETTERS, TOPICS, Topic
 
 log = structlog.get_logger()
 
 MAX_RECORD_BYTES = 8 * 1024 * 1024
 
 
-class BrokerUnreachable(RuntimeError):
+class BrokerUnreachable(NeedsAPerson):
     """No broker answered in time."""
 
 
-class TopicMismatch(RuntimeError):
+class TopicMismatch(NeedsAPerson):
     """A topic exists with another number of partitions than the registry asks for."""
 
 
-class HistoryGone(RuntimeError):
+class HistoryGone(NeedsAPerson):
     """Records that are needed are no longer kept by the broker."""
 
 
@@ -201,3 +207,79 @@ def service_broker(settings: KafkaSettings, service: str, **options: Any) -> Kaf
         logger=None,
         **options,
     )
+
+
+Batch: TypeAlias = "tuple[ConsumerRecord[bytes, bytes], ...]"
+
+
+def subscribe_batches(
+    broker: KafkaBroker,
+    topics: Sequence[str],
+    take: Callable[[Batch, Any], Awaitable[None]],
+    **options: Any,
+) -> Any:
+    """Makes `broker` hand raw batches of `topics` to `take(records, consumer)`; returns the subscriber.
+
+    Nothing is acknowledged for `take`: it commits positions itself, after what they stand for. The
+    framework's own parser decodes every header, which is slow, and where it fails the batch is dropped and
+    the next commit buries it: this one reads nothing and cannot fail. `take` must not raise either (an
+    exception would be swallowed): it ends the process.
+    """
+    subscriber = broker.subscriber(
+        *topics,
+        batch=True,
+        ack_policy=AckPolicy.MANUAL,
+        no_reply=True,
+        auto_offset_reset="earliest",
+        batch_timeout_ms=20,
+        fetch_max_wait_ms=100,
+        max_partition_fetch_bytes=MAX_RECORD_BYTES,
+        **options,
+    )
+
+    async def parse(batch: Batch) -> KafkaAckableMessage:
+        return KafkaAckableMessage(raw_message=batch, body=b"", consumer=subscriber.consumer)
+
+    async def as_it_is(message: KafkaAckableMessage) -> KafkaAckableMessage:
+        return message
+
+    async def handle(message: KafkaAckableMessage) -> None:
+        await take(cast("Batch", message.raw_message), message.consumer)
+
+    subscriber(handle, parser=parse, decoder=as_it_is)
+    return subscriber
+
+
+async def send(
+    broker: KafkaBroker,
+    topic: str,
+    data: bytes,
+    *,
+    key: bytes | None,
+    headers: dict[str, str],
+    partition: int | None = None,
+) -> asyncio.Future[RecordMetadata]:
+    """Hands one record to the producer, in order; the future is done once every replica has it."""
+    return await broker.publish(
+        data,
+        topic,
+        key=key,
+        partition=partition,
+        headers=headers,
+        correlation_id=headers["ce_id"],
+        no_confirm=True,
+    )
+
+
+async def bury(
+    broker: KafkaBroker, settings: KafkaSettings, record: Any, source_topic: str, reason: str, service: str
+) -> None:
+    """Puts a record that cannot be read on dead.letters as it was, with its origin and the reason."""
+    origin = cloudevents.Origin(source_topic, record.partition, record.offset)
+    data = record.value or b""
+    found = cloudevents.headers(
+        data, type_name="DeadLetter", source=f"/garant/{service}", time_ms=record.timestamp, origin=origin
+    )
+    found[cloudevents.DEAD_LETTER_REASON] = reason
+    log.error("record.undecodable", service=service, origin=str(origin), reason=reason)
+    await (await send(broker, settings.topic(DEAD_LETTERS), data, key=record.key, headers=found))

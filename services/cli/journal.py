@@ -1,0 +1,23 @@
+"""Replays the live journal: each partition alone, through the code the service runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from services.sla.promises import History, Promises, Spoken
+from shared.kafka import Record, read_topic
+from shared.settings import KafkaSettings
+from shared.topics import JOURNAL
+
+
+def replay_journal(
+    settings: KafkaSettings, partition: int | None = None
+) -> Iterator[tuple[Record, list[Spoken]]]:
+    """Every journal record that is there now with its outcomes, partition after partition.
+
+    Raises HistoryGone where the journal no longer begins at its beginning.
+    """
+    folds: dict[int, Promises] = {}
+    for record in read_topic(settings, JOURNAL, partition):
+        fold = folds.setdefault(record.partition, Promises(History(partition=record.partition)))
+        yield record, fold.apply(record.offset, record.value or b"")

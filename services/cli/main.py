@@ -1,0 +1,88 @@
+"""`garant`: every service and every tool by name."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from shared import logs
+from shared.errors import NeedsAPerson
+
+_COMMANDS = {
+    "up": ("services.cli.up:up", "Run everything here: broker, demo application, agents, SLA, billing."),
+    "status": ("services.cli.status:status", "What is up."),
+    "demo": ("services.cli.demo:app", "Break and mend the demo application; publish a month of history."),
+    "replay": ("services.cli.replay_command:replay", "Replay a history and print every outcome."),
+    "explain": ("services.cli.explain:explain", "Why a credit was granted."),
+    "publish": ("services.cli.publish:publish", "Put facts on their topics."),
+    "broker": ("services.cli.broker_command:broker", "Run only the broker."),
+    "topics": ("services.cli.topics_command:topics", "Create the topics that are missing."),
+    "asyncapi": ("services.cli.asyncapi:asyncapi", "Print the AsyncAPI document of every topic."),
+    "probe": ("services.probe.command:app", "Run a probe agent."),
+    "sla": ("services.sla.command:run", "Run the SLA service."),
+    "billing": ("services.billing.command:app", "Run billing; subscriptions, credits, invoices."),
+}
+"""Name, where it is, what it does. A command is imported when it is called: `garant replay` needs no broker
+client, and starts without one."""
+
+
+class LazyGroup(TyperGroup):
+    """Lists all commands, imports the one that is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        del ctx
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        del ctx
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, name = _COMMANDS[cmd_name][0].partition(":")
+        found = getattr(import_module(module), name)
+        if not isinstance(found, typer.Typer):
+            made = typer.Typer(add_completion=False)
+            made.command(name=cmd_name)(found)
+            found = made
+        command = typer.main.get_command(found)
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Garant makes a software vendor's published service promises come true by themselves.",
+)
+
+
+def run() -> None:
+    """The command line; what only a person can mend ends it with a message and exit status 1."""
+    logs.configure()
+    try:
+        app()
+    except NeedsAPerson as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(1) from None
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        print(f"error: the disk is full ({error}); free some room and start again", file=sys.stderr)  # noqa: T201
+        raise SystemExit(1) from None
+
+
+@app.callback()
+def main() -> None:
+    """Garant makes a software vendor's published service promises come true by themselves."""

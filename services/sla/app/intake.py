@@ -1,0 +1,189 @@
+"""Merges the topics of facts into one journal partition, once: that order is history (contract 1).
+
+One intake writes one journal partition. It reads the account topics' same partition, and every partition of
+the facts that concern all accounts. Its positions come from the journal itself, never from beside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from aiokafka import TopicPartition as Place
+from faststream.kafka import KafkaBroker, TopicPartition
+
+from services.sla import promises
+from services.sla.app import metrics
+from services.sla.app.ownership import die
+from shared.cloudevents import ORIGIN, Origin, headers, parse_origin
+from shared.codec import encode, is_object, type_of
+from shared.facts import ClockAdvanced
+from shared.kafka import Batch, bury, send, subscribe_batches
+from shared.outcomes import Source
+from shared.settings import KafkaSettings
+from shared.topics import (
+    JOURNAL,
+    SUBSCRIPTION_EVENTS,
+    TERMS_EVENTS,
+    TICKET_EVENTS,
+    TOPICS,
+    UPTIME_CHANGES,
+    Topic,
+)
+
+log = structlog.get_logger()
+
+WORKER = "journal"
+SOURCE = "/garant/sla/journal"
+OF_THE_ACCOUNT = (SUBSCRIPTION_EVENTS, TICKET_EVENTS)
+OF_ALL_ACCOUNTS = (UPTIME_CHANGES, TERMS_EVENTS)
+_TOPIC_BY_TYPE = {record.__name__: topic for topic in TOPICS for record in topic.records}
+
+
+def now_ms() -> int:
+    """The wall clock (ms), read only where the journal is written."""
+    return time.time_ns() // 1_000_000
+
+
+class Intake:
+    """Writes one journal partition while this instance owns it.
+
+    `sources` and `origins` are what the journal already holds; `recorded_at` the time of its last entry.
+    """
+
+    def __init__(
+        self,
+        broker: KafkaBroker,
+        settings: KafkaSettings,
+        partition: int,
+        sources: dict[str, int],
+        origins: dict[str, tuple[int, int]],
+        recorded_at: int,
+        clock: Callable[[], int] = now_ms,
+    ) -> None:
+        self.written = -1
+        """Offset of the last entry written by this intake."""
+        self._broker = broker
+        self._settings = settings
+        self._partition = partition
+        self._sources = dict(sources)
+        self._origins = dict(origins)
+        self._recorded_at = recorded_at
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._subscriber: Any = None
+        self._logical = {settings.topic(topic): topic for topic in (*OF_THE_ACCOUNT, *OF_ALL_ACCOUNTS)}
+
+    async def start(self) -> None:
+        """Begins to read, each topic from behind what the journal has of it."""
+        places = [Place(self._settings.topic(topic), self._partition) for topic in OF_THE_ACCOUNT]
+        places += [
+            Place(self._settings.topic(topic), partition)
+            for topic in OF_ALL_ACCOUNTS
+            for partition in range(self._settings.partitions(topic))
+        ]
+        self._subscriber = subscribe_batches(
+            self._broker,
+            [],
+            self._take,
+            partitions=[TopicPartition(place.topic, place.partition) for place in places],
+            persistent=False,
+            max_records=2_000,
+            title=f"journal intake {self._partition}",
+        )
+        async with self._lock:  # nothing is taken before every place is where it belongs
+            await self._subscriber.start()
+            for place in places:
+                known = self._sources.get(f"{self._logical[place.topic].name}/{place.partition}", -1)
+                self._subscriber.consumer.seek(place, known + 1)
+
+    async def stop(self) -> None:
+        """Stops reading; what was read and not written stays where it is."""
+        if self._subscriber is not None:
+            subscriber, self._subscriber = self._subscriber, None
+            await subscriber.stop()
+
+    async def tick(self, due: int) -> bool:
+        """Writes that time went on, once the clock has reached `due` (ms). Returns whether it had."""
+        async with self._lock:
+            if self._clock() < due:
+                return False
+            data = encode(ClockAdvanced())
+            await self._write([(data, None, None, "ClockAdvanced")])
+        metrics.ENTRIES.labels("clock").inc()
+        return True
+
+    async def _take(self, batch: Batch, consumer: Any) -> None:
+        del consumer
+        try:
+            async with self._lock:
+                await self._journal(batch)
+        except BaseException as error:
+            die(WORKER, error)
+
+    async def _journal(self, batch: Batch) -> None:
+        news: list[tuple[bytes, Source | None, Origin | None, str]] = []
+        for record in batch:
+            topic = self._logical[record.topic]
+            place = f"{topic.name}/{record.partition}"
+            if record.offset <= self._sources.get(place, -1):
+                continue
+            self._sources[place] = record.offset
+            origin = _origin(record.headers)
+            if origin is not None and self._has(origin):
+                metrics.REPEATS.inc()
+                continue
+            value = record.value or b""
+            reason = _unfit(value, topic)
+            if reason is None:
+                source = Source(topic.name, record.partition, record.offset)
+                news.append((value, source, origin, type_of(value)))
+                metrics.ENTRIES.labels(topic.name).inc()
+            elif topic in OF_THE_ACCOUNT or self._partition == 0:
+                await bury(self._broker, self._settings, record, topic.name, reason, "sla")
+        if news:
+            await self._write(news)
+
+    def _has(self, origin: Origin) -> bool:
+        stream, reached = f"{origin.stream}/{origin.partition}", (origin.offset, origin.step)
+        if reached <= self._origins.get(stream, (-1, -1)):
+            return True
+        self._origins[stream] = reached
+        return False
+
+    async def _write(self, news: list[tuple[bytes, Source | None, Origin | None, str]]) -> None:
+        topic, acks = self._settings.topic(JOURNAL), []
+        for fact, source, origin, type_name in news:
+            self._recorded_at = max(self._clock(), self._recorded_at)
+            data = promises.entry(self._recorded_at, fact, source)
+            follows = None if source is None else Origin(source.topic, source.partition, source.offset)
+            named = headers(
+                data, type_name=type_name, source=SOURCE, time_ms=self._recorded_at, origin=follows
+            )
+            if origin is not None:
+                named[ORIGIN] = str(origin)
+            acks.append(
+                await send(self._broker, topic, data, key=None, headers=named, partition=self._partition)
+            )
+        for written in await asyncio.gather(*acks):
+            self.written = max(self.written, written.offset)
+
+
+def _origin(found: Any) -> Origin | None:
+    for name, value in found:
+        if name == ORIGIN:
+            return parse_origin(value.decode())
+    return None
+
+
+def _unfit(value: bytes, topic: Topic) -> str | None:
+    """Why a record has no place in the journal; None where it has one, if only to be rejected there."""
+    if not is_object(value):
+        return "not a JSON object"
+    found = _TOPIC_BY_TYPE.get(type_of(value))
+    if found is not None and found is not topic:
+        return f"{type_of(value)} belongs on {found.name}"
+    return None

@@ -1,0 +1,207 @@
+"""Folds the journal into outcomes: outcomes acknowledged before the snapshot, the snapshot before offsets."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from aiokafka import TopicPartition
+from faststream.kafka import KafkaBroker
+
+from services.sla.app import metrics, snapshots
+from services.sla.app.intake import Intake, now_ms
+from services.sla.app.ownership import Ownership, die
+from services.sla.app.snapshots import Snapshot
+from services.sla.app.uptime_worker import commit
+from services.sla.promises import Promises, Spoken
+from shared.cloudevents import ORIGIN, Origin, headers, parse_origin
+from shared.kafka import Batch, send, subscribe_batches
+from shared.settings import KafkaSettings
+from shared.topics import JOURNAL, TOPIC_OF, key_of
+
+log = structlog.get_logger()
+
+WORKER = "promises"
+SOURCE = "/garant/sla/promises"
+SAVE_EVERY_S = 10.0
+
+
+class Share:
+    """One journal partition in this instance's hands: its fold, and its intake once it has caught up."""
+
+    def __init__(self, snapshot: Snapshot, slot: str, end: int) -> None:
+        self.snapshot = snapshot
+        self.promises = Promises(snapshot.history)
+        self.slot = slot
+        self.end = end
+        """One more than the last offset the journal had when the share was taken over."""
+        self.intake: Intake | None = None
+        self.saved = snapshot.history.position
+
+    @property
+    def position(self) -> int:
+        return self.snapshot.history.position
+
+    @property
+    def caught_up(self) -> bool:
+        return self.position + 1 >= self.end
+
+
+class PromisesWorker:
+    """One instance's part of the promises fold and of writing the journal."""
+
+    def __init__(
+        self,
+        broker: KafkaBroker,
+        settings: KafkaSettings,
+        clock: Callable[[], int] = now_ms,
+        save_every_s: float = SAVE_EVERY_S,
+    ) -> None:
+        self.shares: dict[int, Share] = {}
+        self.beat = time.monotonic()
+        """When the loop last advanced (monotonic seconds)."""
+        self._broker = broker
+        self._settings = settings
+        self._clock = clock
+        self._save_every_s = save_every_s
+        self._saved_at = time.monotonic()
+        self.ownership = Ownership(WORKER, self._restore, self._hand_over)
+        self.subscriber = self.ownership.subscriber = subscribe_batches(
+            broker,
+            [settings.topic(JOURNAL)],
+            self._take,
+            group_id=settings.group(WORKER),
+            listener=self.ownership,
+            max_records=5_000,
+            title="promises fold",
+        )
+
+    @property
+    def ready(self) -> bool:
+        """Every share is restored, has caught up with its journal and is taking facts."""
+        return self.ownership.assigned and all(share.intake for share in self.shares.values())
+
+    async def idle(self) -> None:
+        """What no record brings about: intakes start, time passes, snapshots are saved."""
+        try:
+            async with self.ownership.lock:
+                for partition, share in self.shares.items():
+                    await self._attend(partition, share)
+                await self._save_sometimes()
+            self.beat = time.monotonic()
+        except BaseException as error:
+            die(WORKER, error)
+
+    async def _attend(self, partition: int, share: Share) -> None:
+        history = share.snapshot.history
+        if share.intake is None and share.caught_up:
+            share.intake = Intake(
+                self._broker,
+                self._settings,
+                partition,
+                history.sources,
+                share.snapshot.origins,
+                history.recorded_at,
+                self._clock,
+            )
+            await share.intake.start()
+            log.info("journal.intake.started", partition=partition, position=share.position)
+        due = share.promises.next_due
+        if share.intake is not None and due is not None and share.intake.written <= share.position:
+            await share.intake.tick(due)
+
+    async def _take(self, batch: Batch, consumer: Any) -> None:
+        del consumer
+        epoch = self.ownership.epoch
+        try:
+            async with self.ownership.lock:
+                if epoch == self.ownership.epoch:
+                    await self._fold(batch)
+                    await self._save_sometimes()
+            self.beat = time.monotonic()
+        except BaseException as error:
+            die(WORKER, error)
+
+    async def _fold(self, batch: Batch) -> None:
+        acks, oldest = [], self._clock()
+        for record in batch:
+            share = self.shares.get(record.partition)
+            if share is None or record.offset <= share.position:
+                continue
+            spoken = share.promises.apply(record.offset, record.value or b"")
+            _remember(share.snapshot.origins, record.headers)
+            metrics.FOLDED.inc()
+            if spoken:
+                oldest = min(oldest, record.timestamp)
+                acks += [await self._publish(record.partition, each, record.timestamp) for each in spoken]
+        await asyncio.gather(*acks)
+        if acks:
+            metrics.TAKEN_AFTER.observe(max(self._clock() - oldest, 0) / 1_000)
+        for partition, share in self.shares.items():
+            metrics.POSITION.labels(partition).set(share.position)
+
+    async def _publish(self, partition: int, spoken: Spoken, appended_at: int) -> asyncio.Future[Any]:
+        outcome, stamp = spoken.outcome, spoken.outcome.journal
+        type_name = type(outcome).__name__
+        metrics.OUTCOMES.labels(type_name).inc()
+        named = headers(
+            spoken.data,
+            type_name=type_name,
+            source=SOURCE,
+            time_ms=appended_at,
+            origin=Origin(JOURNAL.name, partition, stamp.offset, stamp.index),
+        )
+        topic = self._settings.topic(TOPIC_OF[type(outcome)])
+        return await send(self._broker, topic, spoken.data, key=key_of(outcome), headers=named)
+
+    async def _save_sometimes(self) -> None:
+        if time.monotonic() - self._saved_at >= self._save_every_s:
+            await self._save(set(self.shares))
+
+    async def _save(self, partitions: set[int]) -> None:
+        offsets = {}
+        for partition in partitions & self.shares.keys():
+            share = self.shares[partition]
+            if share.saved != share.position:
+                await snapshots.save(self._broker, self._settings, partition, share.snapshot, share.slot)
+                share.slot = snapshots.SLOTS[1 - snapshots.SLOTS.index(share.slot)]
+                share.saved = share.position
+                offsets[TopicPartition(self._settings.topic(JOURNAL), partition)] = share.position + 1
+        self._saved_at = time.monotonic()
+        if offsets:
+            await commit(self.subscriber.consumer, offsets)
+
+    async def _restore(self, partition: int) -> int:
+        """Reads the last snapshot of `partition`; returns the journal offset to go on from."""
+        snapshot, slot = await asyncio.to_thread(snapshots.restored, self._settings, partition)
+        place = TopicPartition(self._settings.topic(JOURNAL), partition)
+        ends = await self.subscriber.consumer.end_offsets([place])
+        self.shares[partition] = share = Share(snapshot, slot, ends[place])
+        log.info("promises.restored", partition=partition, position=share.position, behind=share.end)
+        return share.position + 1
+
+    async def close(self) -> None:
+        """Saves everything and lets go of every share, in good order."""
+        async with self.ownership.lock:
+            self.ownership.epoch += 1
+            await self._hand_over(set(self.shares))
+
+    async def _hand_over(self, partitions: set[int]) -> None:
+        for partition in partitions & self.shares.keys():
+            if (intake := self.shares[partition].intake) is not None:
+                await intake.stop()
+        await self._save(partitions)
+        for partition in partitions:
+            self.shares.pop(partition, None)
+
+
+def _remember(origins: dict[str, tuple[int, int]], found: Any) -> None:
+    for name, value in found:
+        if name == ORIGIN:
+            origin = parse_origin(value.decode())
+            reached = (origin.offset, origin.step)
+            stream = f"{origin.stream}/{origin.partition}"
+            origins[stream] = max(origins.get(stream, (-1, -1)), reached)

@@ -1,0 +1,110 @@
+"""The SLA service as a process: both folds, the journal, health and what is up now."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from faststream.asgi import AsgiFastStream
+from faststream.specification import AsyncAPI
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.sla.app.promises_worker import PromisesWorker
+from services.sla.app.uptime_worker import UptimeWorker
+from shared import health
+from shared.kafka import ensure_topics, service_broker, wait_for_broker
+from shared.settings import KafkaSettings
+from shared.time import format_instant
+
+_IDLE_EVERY_S = 0.05
+
+
+class SlaSettings(BaseSettings):
+    """Environment variables `GARANT_SLA_...`."""
+
+    model_config = SettingsConfigDict(env_prefix="GARANT_SLA_", extra="ignore")
+
+    host: str = "127.0.0.1"
+    port: int = 28082
+    state_save_every_s: float = 2.0
+    snapshot_every_s: float = 10.0
+
+
+def build(settings: SlaSettings, kafka: KafkaSettings) -> AsgiFastStream:
+    """The service, not yet started."""
+    broker = service_broker(kafka, "sla")
+    uptime = UptimeWorker(broker, kafka, settings.state_save_every_s)
+    promises = PromisesWorker(broker, kafka, save_every_s=settings.snapshot_every_s)
+
+    def live() -> bool:
+        oldest = min(uptime.beat, promises.beat)
+        return time.monotonic() - oldest < health.STUCK_AFTER_S
+
+    def ready() -> bool:
+        return uptime.ownership.assigned and promises.ready
+
+    async def idle() -> None:
+        while True:
+            await promises.idle()
+            await uptime.idle()
+            await asyncio.sleep(_IDLE_EVERY_S)
+
+    @contextlib.asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        ticking: asyncio.Task[None] | None = None
+
+        async def begin() -> None:
+            nonlocal ticking
+            ticking = asyncio.create_task(idle())
+
+        async def end() -> None:
+            if ticking is not None:
+                ticking.cancel()
+            await promises.close()
+            await uptime.close()
+
+        app.after_startup(begin)
+        app.on_shutdown(end)
+        yield
+
+    app = AsgiFastStream(
+        broker,
+        lifespan=lifespan,
+        logger=None,
+        specification=AsyncAPI(title="Garant SLA service", version="1"),
+        asgi_routes=[
+            *health.routes(live, ready),
+            ("/targets", health.json_route(lambda: states_now(uptime))),
+        ],
+    )
+    return app
+
+
+def states_now(uptime: UptimeWorker) -> list[dict[str, Any]]:
+    """The targets this instance folds: their state, since when, and the last slot decided."""
+    found = []
+    for share in uptime.shares.values():
+        for target, state in share.states.items():
+            standing = state.standing
+            found.append(
+                {
+                    "target": target,
+                    "state": "unmeasured"
+                    if standing.unmeasured_since
+                    else standing.confirmed or "unmeasured",
+                    "decided": format_instant(standing.decided) if standing.decided > 0 else None,
+                }
+            )
+    return sorted(found, key=lambda row: str(row["target"]))
+
+
+async def serve(settings: SlaSettings, kafka: KafkaSettings) -> None:
+    """Runs until told to stop. Raises PortTaken, BrokerUnreachable, TopicMismatch."""
+    health.check_port(settings.host, settings.port, "GARANT_SLA_PORT")
+    await asyncio.to_thread(wait_for_broker, kafka)
+    await asyncio.to_thread(ensure_topics, kafka)
+    app = build(settings, kafka)
+    await health.serve(app, settings.host, settings.port)

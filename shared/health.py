@@ -1,0 +1,93 @@
+"""Health over HTTP, the same for every service: /live = its loop advances, /ready = it does its work.
+
+The framework's own ping only asks the broker; these ask the service.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import signal
+import socket
+from collections.abc import Callable, Iterator
+
+import msgspec
+import uvicorn
+from faststream.asgi import AsgiResponse, get
+from faststream.asgi.types import ASGIApp
+from prometheus_client import make_asgi_app
+
+from shared.errors import NeedsAPerson
+
+STUCK_AFTER_S = 30.0
+"""A loop that has not advanced for so long is not alive."""
+
+
+class PortTaken(NeedsAPerson):
+    """Another process listens on the port."""
+
+
+def routes(live: Callable[[], bool], ready: Callable[[], bool]) -> list[tuple[str, ASGIApp]]:
+    """GET /live and /ready (200 or 503, {"ok": ...}) and /metrics (Prometheus)."""
+    return [("/live", json_route(live)), ("/ready", json_route(ready)), ("/metrics", make_asgi_app())]
+
+
+def json_route(answer: Callable[[], object]) -> ASGIApp:
+    """A GET handler that answers with JSON; a plain False is a 503."""
+
+    @get
+    async def route() -> AsgiResponse:
+        value = answer()
+        body = {"ok": value} if isinstance(value, bool) else value
+        return AsgiResponse(
+            msgspec.json.encode(body),
+            status_code=503 if value is False else 200,
+            headers={"content-type": "application/json"},
+        )
+
+    return route
+
+
+class _Server(uvicorn.Server):
+    """Ends in good order on SIGINT and SIGTERM, with exit status 0: asked to stop is no failure."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop, signals = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM)
+        for number in signals:
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in signals:
+                loop.remove_signal_handler(number)
+
+
+async def serve(app: ASGIApp, host: str, port: int) -> None:
+    """Serves `app`, its start and its end included, until SIGINT or SIGTERM."""
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        log_level="warning",
+        access_log=False,
+        lifespan="on",
+        timeout_graceful_shutdown=5,
+    )
+    await _Server(config).serve()
+
+
+def check_port(host: str, port: int, setting: str) -> None:
+    """Raises PortTaken, with what to do, where `port` cannot be listened on."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                raise PortTaken(
+                    f"Port {port} on {host} cannot be used ({error.strerror}). Stop what listens there, or "
+                    f"choose another with {setting}."
+                ) from None
+            raise

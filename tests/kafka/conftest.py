@@ -1,0 +1,23 @@
+"""What several tests on a real broker need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from kafka import KafkaProducer
+
+from shared.settings import KafkaSettings
+from shared.topics import Topic
+
+
+@pytest.fixture
+def produce(topics: KafkaSettings) -> Callable[[Topic, bytes, bytes], None]:
+    """Puts raw bytes on a topic, as a stranger's producer would."""
+
+    def put(topic: Topic, key: bytes, value: bytes) -> None:
+        producer = KafkaProducer(bootstrap_servers=topics.bootstrap)
+        producer.send(topics.topic(topic), key=key, value=value).get(10)
+        producer.close()
+
+    return put

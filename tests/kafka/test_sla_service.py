@@ -1,0 +1,194 @@
+"""The SLA service as a process on a real broker: what it publishes, and what it survives."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.cli.journal import replay_journal
+from services.cli.ports import free_port
+from services.cli.publish import publish_facts
+from shared.facts import Check, Fact, ProbeResult, SubscriptionStarted, TargetDeclared
+from shared.kafka import read_topic
+from shared.money import Amount
+from shared.settings import KafkaSettings
+from shared.time import HOUR, MINUTE, Instant, parse_instant
+from shared.topics import (
+    CREDITS,
+    DEAD_LETTERS,
+    JOURNAL,
+    MONTHS,
+    PROBE_RESULTS,
+    REJECTED,
+    SUBSCRIPTION_EVENTS,
+    UPTIME_CHANGES,
+    Topic,
+)
+
+GARANT = str(Path(sys.executable).with_name("garant"))
+OCTOBER = parse_instant("2026-09-30T22:00:00.000Z")
+CUT = parse_instant("2026-10-10T00:00:00.000Z")
+
+Sla = Callable[[], "subprocess.Popen[bytes]"]
+
+
+def subscription(name: str = "S-1", target: str = "shop") -> SubscriptionStarted:
+    return SubscriptionStarted(
+        "A-1", name, "cloud", (target,), Amount(120_000), "CHF", "year", date(2026, 10, 1), "fr"
+    )
+
+
+def history(target: str = "shop", hours: int = 30) -> Iterator[Fact]:
+    """A cut of `hours` in a month of results every half hour from two locations."""
+    yield TargetDeclared(
+        target, target, 1_800, (Check("tcp:443", True),), ("zurich", "geneva"), 2, 2, OCTOBER
+    )
+    for slot in range(OCTOBER, OCTOBER + 33 * 24 * HOUR, 30 * MINUTE):
+        down = CUT <= slot < CUT + hours * HOUR
+        for location in ("zurich", "geneva"):
+            outcome, error = ("down", "refused") if down else ("up", None)
+            yield ProbeResult(target, "tcp:443", location, Instant(slot), outcome, None, error)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def sla(topics: KafkaSettings, tmp_path: Path) -> Iterator[Sla]:
+    """Starts an instance of `garant sla` and returns once it is ready."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start() -> subprocess.Popen[bytes]:
+        port = free_port()
+        log = (tmp_path / f"sla-{len(started)}.log").open("wb")
+        env = {
+            **os.environ,
+            "GARANT_KAFKA_TARGET_PARTITIONS": "6",
+            "GARANT_SLA_STATE_SAVE_EVERY_S": "0.2",
+            "GARANT_SLA_SNAPSHOT_EVERY_S": "0.3",
+        }
+        process = subprocess.Popen(
+            [GARANT, "sla", "--port", str(port)], env=env, stdout=log, stderr=subprocess.STDOUT
+        )
+        started.append(process)
+        eventually(lambda: _is_ready(process, port), 40)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def _is_ready(process: subprocess.Popen[bytes], port: int) -> bool:
+    assert process.poll() is None, "the service ended"
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=2) as answer:  # noqa: S310
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def eventually(check: Callable[[], Any], within_s: float = 20) -> Any:
+    deadline = time.monotonic() + within_s
+    while not (found := check()):
+        assert time.monotonic() < deadline, "did not happen in time"
+        time.sleep(0.1)
+    return found
+
+
+def values(settings: KafkaSettings, topic: Topic) -> list[bytes]:
+    return [record.value or b"" for record in read_topic(settings, topic)]
+
+
+def credits_by_name(settings: KafkaSettings) -> dict[str, str]:
+    found = [json.loads(value) for value in values(settings, CREDITS)]
+    totals = {credit["credit"]: credit["total"] for credit in found}
+    return {name: total for name, total in totals.items() if total != "0.00"}
+
+
+def said(settings: KafkaSettings) -> list[bytes]:
+    """What stands on the outcome topics, every repeat by a restart dropped: the same bytes."""
+    return sorted({*values(settings, CREDITS), *values(settings, MONTHS), *values(settings, REJECTED)})
+
+
+def replayed(settings: KafkaSettings) -> list[bytes]:
+    return sorted(spoken.data for _, each in replay_journal(settings) for spoken in each)
+
+
+EXPECTED = {"S-1/outage/2026-10-10T00:00:00.000Z": "6.58"}
+
+
+def test_a_cut_becomes_a_credit_and_replaying_the_journal_gives_the_bytes(
+    topics: KafkaSettings, sla: Sla
+) -> None:
+    asyncio.run(publish_facts(topics, [*history(), subscription()], "/test"))
+    service = sla()
+    eventually(lambda: credits_by_name(topics) == EXPECTED)
+    eventually(lambda: len(values(topics, MONTHS)) >= 1)
+    time.sleep(1)
+    assert said(topics) == replayed(topics)
+    service.send_signal(signal.SIGTERM)
+    assert service.wait(15) == 0
+
+
+def test_killed_again_and_again_it_loses_nothing_and_credits_once(topics: KafkaSettings, sla: Sla) -> None:
+    facts = [*history(), subscription()]
+    for part in (facts[:400], facts[400:1_500], facts[1_500:]):
+        service = sla()
+        asyncio.run(publish_facts(topics, part, "/test"))
+        time.sleep(0.35)
+        service.kill()
+        service.wait()
+    sla()
+    eventually(lambda: credits_by_name(topics) == EXPECTED)
+    time.sleep(1)
+    assert said(topics) == replayed(topics)
+    changes = [json.loads(value) for value in values(topics, JOURNAL)]
+    stated = [entry["fact"] for entry in changes if entry["fact"]["type"] == "TargetStateChanged"]
+    per_partition = len(stated) // topics.account_partitions
+    assert per_partition == len({json.dumps(fact) for fact in stated}), "the journal took a repeat"
+
+
+def test_two_instances_share_the_work_and_one_takes_over(topics: KafkaSettings, sla: Sla) -> None:
+    first, _second = sla(), sla()
+    facts = [*history(), *history("mail"), subscription(), subscription("S-2", "mail")]
+    asyncio.run(publish_facts(topics, facts[:2_000], "/test"))
+    time.sleep(0.5)
+    first.kill()
+    asyncio.run(publish_facts(topics, facts[2_000:], "/test"))
+    expected = {**EXPECTED, "S-2/outage/2026-10-10T00:00:00.000Z": "6.58"}
+    eventually(lambda: credits_by_name(topics) == expected, 40)
+    time.sleep(1)
+    assert said(topics) == replayed(topics)
+
+
+def test_what_cannot_be_read_goes_to_dead_letters_and_nonsense_is_rejected(
+    topics: KafkaSettings, sla: Sla, produce: Callable[[Topic, bytes, bytes], None]
+) -> None:
+    produce(UPTIME_CHANGES, b"shop", b"\xff\x00 poison")
+    produce(PROBE_RESULTS, b"shop", b'{"type":"ProbeResult"}')
+    produce(SUBSCRIPTION_EVENTS, b"A-1", b'{"type":"SubscriptionPaused","account":"A-1"}')
+    produce(SUBSCRIPTION_EVENTS, b"A-1", b"[1]")
+    asyncio.run(publish_facts(topics, [*history(), subscription()], "/test"))
+    sla()
+    eventually(lambda: credits_by_name(topics) == EXPECTED)
+    letters = eventually(
+        lambda: len(list(read_topic(topics, DEAD_LETTERS))) >= 3 and list(read_topic(topics, DEAD_LETTERS))
+    )
+    origins = {record.headers["origin"].split("/")[0] for record in letters}
+    assert origins == {"uptime.changes", "probe.results", "subscription.events"}
+    assert {record.value for record in letters} == {b"\xff\x00 poison", b'{"type":"ProbeResult"}', b"[1]"}
+    rejected = [json.loads(value) for value in values(topics, REJECTED)]
+    assert len(rejected) == 1
+    assert "SubscriptionPaused" in rejected[0]["reason"]
+    assert rejected[0]["source"]["topic"] == "subscription.events"
