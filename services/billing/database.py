@@ -18,6 +18,7 @@ from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select, text
 from sqlalchemy.exc import ArgumentError, OperationalError
 
+from shared.errors import NeedsAPerson
 from shared.time import Instant
 
 Clock = Callable[[], Instant]
@@ -29,7 +30,7 @@ _READ = "garant_read"
 _BUSY_S = 30
 
 
-class DatabaseUnusable(RuntimeError):
+class DatabaseUnusable(NeedsAPerson):
     """The database cannot be reached or its URL is wrong; the message says what to set."""
 
 

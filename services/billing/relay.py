@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import structlog
 from msgspec import Struct
@@ -22,6 +23,8 @@ from shared.codec import decode_fact
 from shared.topics import SUBSCRIPTION_EVENTS, Topic, key_of
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 OUTBOX = "billing.outbox"
 """The stream a published fact follows from: its origin is `billing.outbox/0/SEQUENCE/0`."""
@@ -49,22 +52,32 @@ async def relay(
     """Publishes for ever. `progress` is called at each round, for the liveness check."""
     connection = await asyncio.to_thread(engine.connect)
     try:
-        while not await asyncio.to_thread(_lead, connection):
+        while not await _whole(_lead, connection):
             progress()
             await asyncio.sleep(every_s)
         while True:
-            letters = await asyncio.to_thread(waiting, connection)
+            letters = await _whole(waiting, connection)
             for letter in letters:
                 await send(letter)
-                await asyncio.to_thread(mark_sent, connection, letter.sequence, clock)
+                await _whole(mark_sent, connection, letter.sequence, clock)
                 metrics.PUBLISHED.inc()
                 log.info("billing.published", sequence=letter.sequence, topic=letter.topic.name)
             progress()
             if not letters:
                 await asyncio.sleep(every_s)
     finally:
-        await asyncio.to_thread(connection.invalidate)
-        await asyncio.to_thread(connection.close)
+        connection.invalidate()  # not back to the pool: the server drops the lock with the session
+        connection.close()
+
+
+async def _whole(step: Callable[..., T], *args: object) -> T:
+    """Runs `step` in a thread, to its end even when cancelled: the connection is in nobody's hands after."""
+    running = asyncio.ensure_future(asyncio.to_thread(step, *args))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait({running})
+        raise
 
 
 def _lead(connection: Connection) -> bool:

@@ -6,12 +6,12 @@ import os
 import secrets
 from pathlib import Path
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.billing.issuing import Rules
 from shared.calendar import UnknownZone, zone
-from shared.settings import HomeSettings
+from shared.errors import NeedsAPerson
 
 
 class BillingSettings(BaseSettings):
@@ -53,7 +53,7 @@ class BillingSettings(BaseSettings):
         return self.url.rstrip("/") or f"http://127.0.0.1:{self.port}"
 
 
-class NoToken(RuntimeError):
+class NoToken(NeedsAPerson):
     """The command line has nothing to show the service."""
 
 
@@ -88,14 +88,3 @@ def caller_token(settings: BillingSettings, home: Path) -> str:
             "No token for the billing service: set GARANT_BILLING_TOKEN to the one it was started with, or "
             "set GARANT_HOME to its directory."
         ) from None
-
-
-__all__ = [
-    "BillingSettings",
-    "HomeSettings",
-    "NoToken",
-    "ValidationError",
-    "caller_token",
-    "service_token",
-    "token_file",
-]

@@ -95,14 +95,10 @@ def test_a_credit_booked_twice_is_impossible_by_constraint(full: Engine, changed
     columns = [column for column in ledger_entries.c if column.name != "sequence"]
     with full.connect() as connection:
         row = connection.execute(select(*columns).where(ledger_entries.c.kind == "credit")).mappings().one()
-    inbox = metadata.tables["inbox"]
+    mark = {"journal_partition": 0, "journal_offset": 99, "journal_index": 0, "digest": "", "taken_at": 0}
+    with writing(full) as connection:
+        connection.execute(insert(metadata.tables["inbox"]).values(mark))
     with pytest.raises(IntegrityError), writing(full) as connection:
-        if "journal_offset" in changed:
-            connection.execute(
-                insert(inbox).values(
-                    journal_partition=0, journal_offset=99, journal_index=0, digest="", taken_at=0
-                )
-            )
         connection.execute(insert(ledger_entries).values({**row, **changed}))
 
 
@@ -134,9 +130,9 @@ def test_an_invoice_below_zero_is_impossible_by_constraint(full: Engine) -> None
 def test_a_number_given_back_by_a_rollback_is_given_again(engine: Engine) -> None:
     with writing(engine) as connection:
         assert next_number(connection, "x") == 1
-    with pytest.raises(RuntimeError, match="rolled back"), writing(engine) as connection:
+    with engine.connect() as connection:
         assert next_number(connection, "x") == 2
-        raise RuntimeError("rolled back")
+        connection.rollback()
     with writing(engine) as connection:
         assert next_number(connection, "x") == 2
         assert next_number(connection, "y") == 1

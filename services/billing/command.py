@@ -1,0 +1,271 @@
+"""`garant billing`: run the service, or ask a running one. Everything goes through its HTTP API, so that the
+command line and other programs do the same things under the same checks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from services.billing.app import serve
+from services.billing.settings import BillingSettings, caller_token
+from shared.errors import NeedsAPerson
+from shared.settings import HomeSettings, KafkaSettings
+
+app = typer.Typer(
+    no_args_is_help=False,
+    help="Run billing; declare subscriptions, see credits and invoices.",
+    pretty_exceptions_show_locals=False,
+)
+
+Day = Annotated[str, typer.Argument(metavar="YYYY-MM-DD")]
+Key = Annotated[str | None, typer.Option("--key", help="Idempotency key: the same one says it only once.")]
+Port = Annotated[int | None, typer.Option(help="HTTP port.", min=1, max=65_535)]
+
+
+class Refused(NeedsAPerson):
+    """The service said no, or did not answer; the message is its own."""
+
+
+@app.callback(invoke_without_command=True)
+def billing(context: typer.Context, port: Port = None) -> None:
+    """Run the billing service until it is stopped, or give a command."""
+    if context.invoked_subcommand is None:
+        run(port)
+
+
+@app.command(name="serve")
+def run(port: Port = None) -> None:
+    """Run the billing service until it is stopped."""
+    settings = BillingSettings() if port is None else BillingSettings(port=port)
+    asyncio.run(serve(settings, KafkaSettings(), HomeSettings().home))
+
+
+@app.command()
+def start(
+    subscription: str,
+    account: Annotated[str, typer.Option()],
+    price: Annotated[str, typer.Option(help='Of one term, e.g. "1200.00".')],
+    starts_on: Annotated[str, typer.Option(metavar="YYYY-MM-DD")],
+    target: Annotated[list[str], typer.Option(help="A target it is promised; give it for each.")],
+    deployment: Annotated[str, typer.Option(help="cloud or on-premises.")] = "cloud",
+    currency: Annotated[str, typer.Option()] = "CHF",
+    term: Annotated[str, typer.Option(help="year or month.")] = "year",
+    language: Annotated[str, typer.Option(help="fr, de, it or en.")] = "fr",
+) -> None:
+    """Start a subscription."""
+    body = {
+        "account": account,
+        "subscription": subscription,
+        "deployment": deployment,
+        "targets": target,
+        "price": price,
+        "currency": currency,
+        "term": term,
+        "starts_on": starts_on,
+        "language": language,
+    }
+    _show_subscriptions([_ask("POST", "/subscriptions", body)])
+
+
+@app.command()
+def change(
+    subscription: str,
+    effective_on: Day,
+    price: Annotated[str | None, typer.Option(help='Of one term, e.g. "1200.00".')] = None,
+    deployment: Annotated[str | None, typer.Option(help="cloud or on-premises.")] = None,
+    target: Annotated[list[str] | None, typer.Option(help="All its targets from then on.")] = None,
+    key: Key = None,
+) -> None:
+    """Change price, deployment or targets from a date on."""
+    said = {"price": price, "deployment": deployment, "targets": target or None}
+    body = {"effective_on": effective_on} | {name: value for name, value in said.items() if value is not None}
+    _show_subscriptions([_ask("POST", f"/subscriptions/{subscription}/changes", body, key=key)])
+
+
+@app.command()
+def cancel(subscription: str, ends_on: Day, key: Key = None) -> None:
+    """End a subscription at 00:00 of a date."""
+    body = {"ends_on": ends_on}
+    _show_subscriptions([_ask("POST", f"/subscriptions/{subscription}/cancellation", body, key=key)])
+
+
+@app.command(name="list")
+def list_() -> None:
+    """List every subscription as it stands today."""
+    _show_subscriptions(_ask("GET", "/subscriptions"))
+
+
+@app.command()
+def credits(subscription: str) -> None:
+    """Show a subscription's credits: granted, used by invoices, open."""
+    rows = _ask("GET", f"/subscriptions/{subscription}/credits")
+    columns = ("credit", "granted", "used", "settled", "open", "currency", "held")
+    _table(columns, ({**row, "held": "held" if row["held"] else ""} for row in rows))
+
+
+@app.command()
+def ledger(subscription: str) -> None:
+    """Show every ledger entry of a subscription."""
+    rows = _ask("GET", f"/subscriptions/{subscription}/ledger")
+    _table(("sequence", "kind", "credit", "revision", "amount", "currency", "invoice", "booked_at"), rows)
+
+
+@app.command()
+def invoices(subscription: Annotated[str | None, typer.Argument()] = None) -> None:
+    """List invoices, of one subscription or all."""
+    rows = _ask("GET", f"/subscriptions/{subscription}/invoices" if subscription else "/invoices")
+    _show_invoices(rows)
+
+
+@app.command()
+def invoice(
+    number: str,
+    html: Annotated[Path | None, typer.Option(help="Write it as a page to print.")] = None,
+) -> None:
+    """Show one invoice, line by line."""
+    if html is not None:
+        html.write_text(_call("GET", f"/invoices/{number}/page").text)
+        Console().print(f"written: {html}")
+        return
+    _show_document(_ask("GET", f"/invoices/{number}"))
+
+
+@app.command(name="next")
+def next_(subscription: str) -> None:
+    """Show the next invoice as it would be issued now."""
+    found = _ask("GET", f"/subscriptions/{subscription}/next-invoice")
+    if found is None:
+        Console().print(f"{subscription} ends before another term begins: no next invoice")
+        return
+    _show_document(found)
+
+
+@app.command()
+def issue(
+    through: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="By default today.")] = None,
+) -> None:
+    """Issue every invoice whose term begins on or before a date, also one to come."""
+    day = through or date.today().isoformat()  # noqa: DTZ011 - the person's today
+    issued = _ask("POST", "/invoices", {"through": day})["issued"]
+    Console().print(f"issued: {', '.join(issued)}" if issued else "nothing to issue")
+
+
+@app.command()
+def void(
+    number: str,
+    reason: Annotated[str, typer.Option(help="Why it does not stand.")],
+    replace: Annotated[bool, typer.Option("--replace", help="Invoice its term again at once.")] = False,
+) -> None:
+    """Void an invoice: the credits it used are open again."""
+    found = _ask("POST", f"/invoices/{number}/void", {"reason": reason, "replace": replace})
+    again = found["replaced_by"]
+    Console().print(f"voided: {number}" + (f", replaced by {again}" if again else ""))
+
+
+@app.command()
+def settle(
+    subscription: str,
+    credit: str,
+    amount: Annotated[str, typer.Argument(help="Paid out; below zero (after `--`): waived.")],
+    settlement: Annotated[str, typer.Option("--id", help="Your reference: the same settles only once.")],
+    reason: Annotated[str, typer.Option()],
+) -> None:
+    """Note that a credit was paid out, or that what cannot be taken back is waived."""
+    body = {"settlement": settlement, "credit": credit, "amount": amount, "reason": reason}
+    _ask("POST", f"/subscriptions/{subscription}/settlements", body)
+    Console().print(f"settled: {amount} of {credit}", soft_wrap=True)
+
+
+@app.command()
+def owed() -> None:
+    """Show what no coming invoice settles by itself, and so needs a person."""
+    found = _ask("GET", "/owed")
+    _table(("account", "subscription", "credit", "amount", "currency", "reason"), found["credits"])
+    if found["invoices_after_end"]:
+        Console().print("Invoices of terms that no longer begin (void them):")
+        _show_invoices(found["invoices_after_end"])
+
+
+@app.command()
+def quarantine(
+    resolve: Annotated[int | None, typer.Option(metavar="ID", help="Note a decision on this record.")] = None,
+    resolution: Annotated[str | None, typer.Option(help="What was decided.")] = None,
+) -> None:
+    """Show the records that contradict the books and wait for a decision."""
+    if resolve is not None:
+        _call("POST", f"/quarantine/{resolve}/resolution", {"resolution": resolution or ""})
+        Console().print(f"resolved: {resolve}")
+        return
+    columns = ("id", "credit", "revision", "amount", "reason", "origin", "times_seen", "first_seen_at")
+    _table(columns, _ask("GET", "/quarantine"))
+
+
+def _ask(method: str, path: str, body: dict[str, Any] | None = None, *, key: str | None = None) -> Any:
+    return _call(method, path, body, key=key).json()
+
+
+def _call(
+    method: str, path: str, body: dict[str, Any] | None = None, *, key: str | None = None
+) -> httpx.Response:
+    settings = BillingSettings()
+    headers = {"Authorization": f"Bearer {caller_token(settings, HomeSettings().home)}"}
+    if key is not None:
+        headers["Idempotency-Key"] = key
+    url = settings.service_url()
+    try:
+        answer = httpx.request(method, url + path, json=body, headers=headers, timeout=60, trust_env=False)
+    except httpx.HTTPError as error:
+        raise Refused(
+            f"Billing does not answer at {url} ({error}). Start it with `garant billing` or `make up`, or "
+            "set GARANT_BILLING_URL to where it is."
+        ) from None
+    if answer.is_error:
+        raise Refused(_why(answer))
+    return answer
+
+
+def _why(answer: httpx.Response) -> str:
+    try:
+        detail = answer.json()["detail"]
+    except (ValueError, KeyError, TypeError):
+        return f"billing answered {answer.status_code}: {answer.text[:500]}"
+    if isinstance(detail, list):
+        return "; ".join(f"{'.'.join(str(part) for part in one['loc'][1:])}: {one['msg']}" for one in detail)
+    return str(detail)
+
+
+def _show_subscriptions(rows: list[dict[str, Any]]) -> None:
+    columns = ("subscription", "account", "price", "currency", "term", "starts_on", "ends_on", "targets")
+    _table(columns, ({**row, "targets": ", ".join(row["targets"])} for row in rows))
+
+
+def _show_invoices(rows: list[dict[str, Any]]) -> None:
+    columns = ("number", "subscription", "term_start", "total", "currency", "carried_over", "state")
+    _table(columns, ({**row, "state": "void" if row["voided_at"] else "issued"} for row in rows))
+
+
+def _show_document(found: dict[str, Any]) -> None:
+    console = Console(soft_wrap=True)
+    number = found.get("number")
+    console.print(f"Invoice {number} of {found['issued_on']}" if number else "Next invoice (draft)")
+    if found.get("voided_at"):
+        console.print(f"[red]void since {found['voided_at']}[/]: {found['void_reason']}")
+    console.print(f"{found['subscription']}, term {found['term_start']} to {found['term_end']} (exclusive)")
+    _table(("kind", "credit", "amount"), found["lines"])
+    console.print(f"total {found['currency']} {found['total']}; carried over {found['carried_over']}")
+
+
+def _table(columns: Iterable[str], rows: Iterable[dict[str, Any]]) -> None:
+    names = list(columns)
+    table = Table(*(name.replace("_", " ") for name in names), box=None, header_style="bold")
+    for row in rows:
+        table.add_row(*("" if row[name] is None else str(row[name]) for name in names))
+    Console().print(table)
