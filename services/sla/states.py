@@ -40,7 +40,9 @@ LEAST_PATIENCE: Final = MINUTE
 """A voter is given up when silent for longer than three intervals, and never sooner than this (ms)."""
 
 MAX_LAG: Final = 15 * MINUTE
-"""How long a slot waits at most for a voter that is alive but behind (ms)."""
+"""A slot waits no longer than this (ms), or the patience if that is longer, for a voter that is alive but
+behind. After a silence of the whole target nobody is given up for as long as it lasted, and no longer
+than this."""
 
 MAX_UNDECIDED: Final = 10_000
 """Slots kept undecided for a target; beyond it the oldest is decided with the votes it has."""
@@ -160,15 +162,10 @@ def _known(state: TargetState, slot: int, bit: int) -> bool:
 
 def _open(state: TargetState, slot: int, now: int) -> Votes:
     votes = state.undecided[slot] = Votes(now)
-    order = state.order
-    if not order:
-        order.append(slot)
-        state.awaited = state.live  # all that was reported is decided, so nobody is past this slot
-    elif slot > order[-1]:
-        order.append(slot)
-    else:
-        insort(order, slot)
-        _await(state)
+    if not state.order:
+        state.awaited = state.live
+    # Whoever reached the oldest slot so far has passed this one too if it is older: `awaited` holds.
+    insort(state.order, slot)
     return votes
 
 
@@ -215,7 +212,8 @@ def _decide(state: TargetState, now: int) -> Sequence[Said]:
     while order:
         slot = order[0]
         if state.awaited and len(order) <= MAX_UNDECIDED:
-            end = _end_of_wait(state, slot)
+            first = state.undecided[slot].first_arrival
+            end = max(first + max(MAX_LAG, _patience(state.interval)), state.grace_until)
             if now <= end:
                 state.wake = min(state.wake, end)
                 break
@@ -233,15 +231,8 @@ def _decide(state: TargetState, now: int) -> Sequence[Said]:
         )
         if news:
             said = [*said, *news] if said else news
-        if order:
-            _await(state)
+        _await(state)
     return said
-
-
-def _end_of_wait(state: TargetState, slot: int) -> int:
-    # A slot that was late itself is part of a spool; the spools of other locations may take as long again.
-    first = state.undecided[slot].first_arrival
-    return max(first + max(MAX_LAG, _patience(state.interval), first - slot), state.grace_until)
 
 
 def _first_declared(declared: TargetDeclared, position: int) -> TargetState:

@@ -66,6 +66,13 @@ def test_any_required_check_down_makes_the_target_down_even_beside_an_unmeasured
     assert fold.changes() == [(0, "up"), (1, "down"), (2, "unmeasured")]
 
 
+def test_a_slot_that_is_up_everywhere_is_the_last_verdict_too() -> None:
+    fold = Fold(declared(locations=TWO, confirm_down=1, confirm_up=1))
+    fold.vote(0, "dd")
+    assert fold.vote(1, "uu") == [(1, "up")]
+    assert fold.vote(2, "du") == []
+
+
 def test_checks_keep_their_verdicts_apart() -> None:
     fold = Fold(declared(("icmp", "tcp:443"), TWO, confirm_down=1, confirm_up=1))
     for minute, rows in enumerate((("uu", "dd"), ("du", "uu"), ("uu", "du"))):
@@ -212,6 +219,15 @@ def test_after_hours_without_a_broker_every_spool_counts(order: tuple[int, int, 
     assert fold.states["app"].undecided == {}
 
 
+def test_a_slot_half_reported_before_the_silence_waits_like_the_others() -> None:
+    fold = Fold(declared(locations=TWO, confirm_down=1, confirm_up=1))
+    fold.vote(0, "uu")
+    fold.vote(1, "d.")
+    assert fold.vote(2, "d.", at=300) == []
+    assert fold.vote(1, ".u", at=301) == []
+    assert fold.states["app"].standing.decided == T0 + MINUTE
+
+
 def test_the_longer_everybody_was_silent_the_longer_nobody_is_given_up() -> None:
     """After four hours' silence zrh delivers at once and goes on; fra takes fourteen minutes to come back."""
     fold = Fold(declared(locations=THREE))
@@ -258,6 +274,28 @@ def test_a_location_that_catches_up_does_not_hold_up_todays_slots() -> None:
     assert fold.changes() == [(0, "up")]
 
 
+def test_a_long_interval_gives_a_slot_three_of_them_before_it_is_too_old() -> None:
+    """Every half hour: gva is heard at minute 10 and then slow, fra is gone, zrh moves the time."""
+    fold = Fold(declared(locations=THREE, interval_s=1800, confirm_down=1, confirm_up=1))
+    fold.vote(0, "u.u")
+    fold.vote(0, ".u.", at=10)
+    fold.vote(30, "d..")
+    fold.vote(60, "u..")
+    fold.vote(90, "u..", at=91)  # fra, last heard at minute 0, is given up here; gva is not
+    assert fold.states["app"].standing.decided == T0
+    assert fold.vote(30, ".u.", at=92) == []
+    assert fold.states["app"].standing.decided == T0 + 30 * MINUTE
+
+
+def test_a_voter_is_not_given_up_by_its_own_report() -> None:
+    fold = Fold(declared(locations=TWO, confirm_down=1, confirm_up=1))
+    fold.vote(0, "uu")
+    for minute in (1, 2, 3):
+        fold.vote(minute, "d.")
+    assert fold.vote(1, ".u", at=4) == []
+    assert fold.states["app"].standing.decided == T0 + MINUTE
+
+
 def test_once_it_has_caught_up_its_votes_count_again() -> None:
     fold = Fold(declared(locations=THREE, confirm_down=1, confirm_up=1))
     for minute in range(3):
@@ -282,16 +320,17 @@ def test_a_voter_that_returns_while_a_slot_waits_is_waited_for() -> None:
     assert fold.vote(10, "..d") == [(10, "down")]
 
 
-def test_slots_that_were_late_themselves_wait_as_long_again_for_a_slow_spool() -> None:
-    """gva delivers five hours of slots at a pace that takes an hour; zrh delivered hers at once."""
+@pytest.mark.parametrize(("pace", "all_count"), [(25, True), (15, False)])
+def test_a_slow_spool_counts_within_a_quarter_of_an_hour(pace: int, all_count: bool) -> None:
+    """gva delivers five hours of slots in 12 or in 20 minutes; zrh delivered hers at once. A tie is up."""
     fold = Fold(declared(locations=TWO, confirm_down=1, confirm_up=1))
     fold.vote(0, "uu")
     for minute in range(1, 301):
-        fold.vote(minute, "u.", at=301)
+        fold.vote(minute, "d.", at=301)
     for minute in range(1, 301):
-        fold.vote(minute, ".d", at=301 + minute // 5)
+        fold.vote(minute, ".u", at=301 + minute // pace)
     assert fold.states["app"].standing.decided == T0 + 300 * MINUTE
-    assert fold.changes() == [(0, "up")]  # every slot was a tie: none was judged by one location alone
+    assert (fold.changes() == [(0, "up")]) is all_count
 
 
 def test_one_location_works_at_any_interval() -> None:
@@ -397,6 +436,17 @@ def test_a_new_location_is_given_time_to_start() -> None:
     assert fold.states["app"].standing.decided == T0 + 6 * MINUTE
 
 
+def test_an_undecided_slot_waits_for_a_new_location_in_the_place_of_a_dead_one() -> None:
+    fold = Fold(declared(locations=THREE))
+    for minute in range(5):
+        fold.vote(minute, "u.u")
+    fold.vote(5, "u..")
+    assert fold.record(declared(locations=("zrh", "lon")), T0 + 5 * MINUTE + 2 * SECOND) == []
+    assert fold.states["app"].standing.decided == T0 + 4 * MINUTE
+    fold.record(result(T0 + 5 * MINUTE, "up", "lon"), T0 + 5 * MINUTE + 3 * SECOND)
+    assert fold.states["app"].standing.decided == T0 + 5 * MINUTE
+
+
 def test_a_check_keeps_its_last_verdict_through_a_new_declaration() -> None:
     fold = Fold(declared(("icmp", "tcp:443"), TWO, confirm_down=1, confirm_up=1))
     fold.vote(0, "uu", check="icmp")
@@ -416,13 +466,13 @@ def test_the_confirmed_state_and_the_run_go_on_through_a_new_declaration() -> No
     assert fold.slots("d", start=4) == [(2, "down")]
 
 
-def test_slots_that_only_voters_now_gone_reported_are_absent() -> None:
+def test_a_slot_that_only_voters_now_gone_reported_is_absent() -> None:
     fold = Fold(declared(locations=TWO, confirm_up=1))
     fold.vote(0, "uu")
-    for minute in (1, 2, 3):
-        fold.vote(minute, "d.", at=1)
+    fold.vote(1, "d.")
     fold.record(declared(locations=("gva",), confirm_up=1), T0 + 2 * MINUTE)
-    assert fold.vote(4, ".u") == [(1, "unmeasured"), (4, "up")]
+    assert fold.vote(2, ".u") == []  # one absent slot: not unmeasured
+    assert fold.states["app"].undecided == {}
 
 
 @pytest.mark.parametrize(("old_s", "new_s"), [(3600, 60), (60, 3600)])
@@ -439,3 +489,11 @@ def test_no_slot_is_missed_by_a_change_of_the_interval(old_s: int, new_s: int) -
     assert fold.changes() == [(0, "up")]
     fold.record(result(slot + 3 * new_s * SECOND, "up"), slot + 3 * new_s * SECOND)
     assert [state for _, state in fold.changes()] == ["up", "unmeasured", "up"]
+
+
+def test_a_shorter_interval_is_the_measure_from_the_second_slot_on() -> None:
+    fold = Fold(declared(interval_s=120))
+    fold.slots("uu", step=2)
+    fold.record(declared(interval_s=60), T0 + 2 * MINUTE + SECOND)
+    fold.slots("u", start=3)
+    assert fold.slots("u", start=6) == [(4, "unmeasured"), (6, "up")]
