@@ -259,6 +259,8 @@ class Spool:
         if self._loaded in (path, None):
             self._loaded, self._offset = None, 0
             self._head.clear()
+            # Before the file itself: a position must never outlive its file and speak of another.
+            (self._home / _POSITION).unlink(missing_ok=True)
         path.unlink(missing_ok=True)
 
     def _bound(self) -> None:

@@ -68,7 +68,7 @@ def test_the_shipped_examples_are_good() -> None:
         ),
         (
             "port: 443}",
-            "prot: 443}",
+            "port: 443, prot: tcp}",
             "14: targets[0].checks[1].prot: is not known; allowed here: kind, port, required, timeout_s",
         ),
         (
