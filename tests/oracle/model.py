@@ -14,23 +14,25 @@ Order of the outcomes of one entry
     credits that differ; then each month the fact made overdue, as in 1. In 2 a service window whose end is
     not after `recorded_at` is over from the start.
 Cuts
- 3. "Nothing but excluded time has been said after it": a cut lasts while, right after its last down
-    millisecond, some target is silent having last been said down, or is seen down in excluded time; and no
-    later instant is down, or stated with no such target. So another target's "up" does not end it, a
-    stated "unmeasured" does, and so does a target said up inside its excluded time.
+ 3. "Nothing but excluded time has been said after it": right after its last down millisecond some target is
+    silent having last been said down, or is seen down in excluded time; and no later instant is down, or
+    stated with no such target. So another target's "up" does not end a cut and a stated "unmeasured" does.
+    A target said up inside its excluded time ends it at once, for it is not "seen down in it"; read by
+    the words in brackets alone the cut would last until the excluded time is over. The totals are the same.
  4. A lasting cut is read up to the end of the latest closed month, whatever was the order of closing, and
     also when a fact restates it between two closes; it is not granted before the first close after it began.
  5. A time without targets ends a cut only if down time reaches it or something is said beyond it.
  6. A cut whose whole length is said ahead of the journal's time is concluded when it is said.
  7. A bridge joins target states before corrections: what a correction makes down bridges nothing, and what
     it makes unmeasured is not bridged. The bridge is at most `bridge_hours`, both sides touching.
- 8. Excluded time during which the target is silent and unbridged is not "seen down": it ends a cut
-    once something was said after it.
+ 8. Excluded time during which the target is silent and unbridged is not "seen down": it parts two cuts. A
+    state said at an instant and not yet observed beyond it has no length, and is no side of a bridge.
 Months
  9. "First day of (month and service window)" counts days without targets too, also for the fee of tiers,
     and for a month that lost its window it is the later of the month's first day and `starts_on`.
 10. Closed stays closed: terms published later for an earlier date restate the month, they do not reopen it.
-    A changed `terms` alone restates a month; it does not revise a credit, whose total is the same.
+    A changed `terms` alone restates a month; it does not revise a credit, whose total is the same. A revision
+    names the terms that judge the month or cut now, also when the total goes to 0.
 11. A restated month without a window: all times 0, no figure, `met` null; its uptime credit goes to 0.
 Maintenance
 12. Notice is counted from the fact's `announced_at`, not from when it was recorded; exactly
