@@ -8,7 +8,7 @@ from typing import Protocol
 from rich.console import Console
 
 from services.cli.broker_config import DEPLOY, BrokerFailed, BrokerSettings
-from services.cli.jars import JarsUnavailable, fetch_jars, read_lock
+from services.cli.jars import fetch_jars, read_lock
 from services.cli.local_kafka import start_local_kafka
 from shared.kafka import wait_for_broker
 from shared.settings import KafkaSettings
@@ -50,7 +50,8 @@ def open_broker(data: Path, port: int, console: Console, *, keep: bool = True) -
 
     `GARANT_KAFKA_BOOTSTRAP` wins; then whichever holds the data directory's records already; then Docker when
     a daemon answers; then Apache Kafka as a process on loopback `port` with its data in `data`. With
-    `keep` false the records of a container go with it. Raises BrokerFailed or BrokerUnreachable.
+    `keep` false the records of a container go with it. Raises BrokerFailed,
+    JarsUnavailable or BrokerUnreachable.
     """
     named = KafkaSettings()
     if "bootstrap" in named.model_fields_set:
@@ -88,9 +89,6 @@ def _in_docker(
 
 
 def _on_this_machine(data: Path, port: int, settings: BrokerSettings, console: Console) -> Broker:
-    try:
-        jars = read_lock(DEPLOY / "jars.lock")
-        files = fetch_jars(jars, settings.cache.expanduser() / "kafka", settings.maven_url, console)
-    except (JarsUnavailable, OSError, ValueError) as problem:
-        raise BrokerFailed(str(problem)) from problem
+    jars = read_lock(DEPLOY / "jars.lock")
+    files = fetch_jars(jars, settings.cache.expanduser() / "kafka", settings.maven_url, console)
     return start_local_kafka(data, port, files, console.print)

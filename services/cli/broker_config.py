@@ -7,10 +7,12 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.errors import NeedsAPerson
+
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy" / "kafka"
 
 
-class BrokerFailed(RuntimeError):
+class BrokerFailed(NeedsAPerson):
     """The broker could not be started; the message says what to do."""
 
 

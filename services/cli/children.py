@@ -8,15 +8,20 @@ from pathlib import Path
 from services.cli.ports import HOST
 from services.cli.supervisor import Child
 from services.cli.up_settings import UpSettings
-from services.probe.config import load
+from services.probe.config import ConfigurationInvalid, load
+from shared.errors import NeedsAPerson
 
 GARANT = str(Path(sys.executable).with_name("garant"))
 DEMO_PROBES = Path(__file__).with_name("demo.yaml")
 
 
+class ProbesUnusable(NeedsAPerson):
+    """The probe configuration has mistakes; the message has each of them."""
+
+
 def children(home: Path, settings: UpSettings) -> tuple[Child, ...]:
     """One row for each process, in the order of their start, an agent for each location of the probe
-    configuration. Writes the demo's configuration to `home`. Raises ConfigurationInvalid."""
+    configuration. Writes the demo's configuration to `home`. Raises ProbesUnusable."""
     probes = settings.probes.absolute() if settings.probes else _demo_probes(home, settings)
     http, tcp, sla, billing = (
         str(port)
@@ -48,11 +53,18 @@ def children(home: Path, settings: UpSettings) -> tuple[Child, ...]:
             {"GARANT_BILLING_PORT": billing},
         ),
     ]
-    for port, location in enumerate(load(probes).locations, settings.probe_port):
+    for port, location in enumerate(_locations(probes), settings.probe_port):
         argv = (GARANT, "probe", "--config", str(probes), "--location", location, "--port", str(port))
         ready = f"http://{HOST}:{port}/ready"
         rows.append(Child(f"probe-{location}", argv, ready, {port: "GARANT_UP_PROBE_PORT"}))
     return tuple(rows)
+
+
+def _locations(probes: Path) -> tuple[str, ...]:
+    try:
+        return load(probes).locations
+    except ConfigurationInvalid as mistakes:
+        raise ProbesUnusable(f"{probes} cannot be used:\n{mistakes}") from mistakes
 
 
 def _demo_probes(home: Path, settings: UpSettings) -> Path:

@@ -14,11 +14,13 @@ from msgspec import Struct
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
+from shared.errors import NeedsAPerson
+
 AT_ONCE = 6
 TRIES = 4
 
 
-class JarsUnavailable(RuntimeError):
+class JarsUnavailable(NeedsAPerson):
     """The broker's jars could not be had; the message says what to do."""
 
 
@@ -44,9 +46,16 @@ class Jar(Struct, frozen=True):
 
 
 def read_lock(lock: Path) -> tuple[Jar, ...]:
-    """The jars of a lock file of `group:artifact:version sha256 bytes` lines. Raises ValueError."""
+    """The jars of a lock file of `group:artifact:version sha256 bytes` lines. Raises JarsUnavailable."""
+    try:
+        text = lock.read_text()
+    except OSError as error:
+        raise JarsUnavailable(
+            f"{lock} cannot be read ({error.strerror}): run Garant from a clone of its repository, "
+            "or set GARANT_KAFKA_BOOTSTRAP to a Kafka broker you have."
+        ) from error
     jars = []
-    for number, line in enumerate(lock.read_text().splitlines(), 1):
+    for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
         try:
@@ -56,7 +65,7 @@ def read_lock(lock: Path) -> tuple[Jar, ...]:
                 raise ValueError(sha256)
             jars.append(Jar(group, artifact, version, sha256, int(size)))
         except ValueError:
-            raise ValueError(
+            raise JarsUnavailable(
                 f"{lock} line {number} is no `group:artifact:version sha256 bytes`: {line}"
             ) from None
     return tuple(jars)

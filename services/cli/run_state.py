@@ -10,8 +10,10 @@ from pathlib import Path
 
 from msgspec import DecodeError, Struct, ValidationError, json
 
+from shared.errors import NeedsAPerson
 
-class AlreadyRuns(RuntimeError):
+
+class AlreadyRuns(NeedsAPerson):
     """Another `garant up` holds this directory."""
 
 

@@ -12,7 +12,6 @@ from rich.table import Table
 
 from services.cli.run_state import Component, Run, read_run
 from shared.settings import HomeSettings
-from shared.time import format_instant
 
 COLOURS = {"up": "green", "ready": "green", "down": "red", "ended": "red"}
 
@@ -67,12 +66,12 @@ def _targets_of(ready_url: str) -> Table | str:
         targets: list[dict[str, Any]] = answer.json()
     except (httpx.HTTPError, ValueError) as problem:
         return f"targets: the SLA service does not tell ({problem or type(problem).__name__})"
-    table = Table("target", "name", "state", "since", box=None, header_style="bold")
+    table = Table("target", "name", "state", "since", "seen until", box=None, header_style="bold")
     for target in targets:
-        since = target.get("since")
-        shown = format_instant(since) if isinstance(since, int) else str(since or "-")
         table.add_row(
-            str(target.get("target")), str(target.get("name")), _coloured(str(target.get("state"))), shown
+            *(str(target.get(field) or "-") for field in ("target", "name")),
+            _coloured(str(target.get("state"))),
+            *(str(target.get(field) or "-") for field in ("since", "decided")),
         )
     return table
 

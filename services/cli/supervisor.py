@@ -12,19 +12,16 @@ import httpx
 from msgspec import Struct
 from rich.console import Console
 
-from services.cli.ports import port_taken
+from services.cli.ports import HOST
 from services.cli.run_state import Component, Run
 from services.cli.tether import ends_with_starter, stop_process
+from shared.health import check_port
 
 STOP_S = 20.0
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 STEADY_S = 60.0
 LOG_BYTES = 20 * 1024 * 1024
-
-
-class PortTaken(RuntimeError):
-    """Something else listens where a child has to."""
 
 
 class Child(Struct, frozen=True):
@@ -91,11 +88,7 @@ class Supervisor:
         """Starts every child that is not held. Raises PortTaken before anything is started."""
         for one in self.all:
             for port, variable in one.child.ports.items():
-                if port_taken(port):
-                    raise PortTaken(
-                        f"{one.child.name} needs port {port} and another program has it. Stop that program, "
-                        f"or set {variable} to a free port."
-                    )
+                check_port(HOST, port, variable)
         for one in self.all:
             if not self._is_held(one):
                 self._launch(one)

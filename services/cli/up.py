@@ -7,65 +7,55 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
-import typer
 from rich.console import Console
 
-from services.cli.broker_config import BrokerFailed
 from services.cli.children import children
 from services.cli.kept_broker import KeptBroker
-from services.cli.run_state import AlreadyRuns, only_run, read_run, write_run
+from services.cli.run_state import only_run, read_run, write_run
 from services.cli.status import status_table
 from services.cli.stop import Stop, Stopped
-from services.cli.supervisor import Child, PortTaken, Supervisor
+from services.cli.supervisor import Child, Supervisor
 from services.cli.up_settings import UpSettings
-from services.probe.config import ConfigurationInvalid
-from shared.kafka import BrokerUnreachable, TopicMismatch
+from shared.errors import NeedsAPerson
 from shared.settings import HomeSettings
 
 LOOK_S = 0.2
 LOW_BYTES = 100 * 1024 * 1024
-KNOWN = (AlreadyRuns, BrokerFailed, BrokerUnreachable, ConfigurationInvalid, PortTaken, TopicMismatch)
 FOR_A_PERSON = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
+
+
+class NoRoom(NeedsAPerson):
+    """Garant's directory is on a full disk, or may not be written."""
 
 
 def up() -> None:
     """Run everything here: Kafka, the demo application, probes, SLA and billing. Ctrl-C stops it."""
     home, settings = HomeSettings().home.absolute(), UpSettings()
-    raise typer.Exit(run(home, lambda: children(home, settings), Console(), ready_s=settings.ready_s))
+    run(home, lambda: children(home, settings), Console(), ready_s=settings.ready_s)
 
 
 def run(
     home: Path, table: Callable[[], tuple[Child, ...]], console: Console, *, ready_s: float = 90.0
-) -> int:
-    """Runs the children of `table` on directory `home` until SIGINT or SIGTERM; returns the exit status.
+) -> None:
+    """Runs the children of `table` on directory `home` until SIGINT or SIGTERM, then stops them in order.
 
-    0 after an orderly stop; 1, with a message that says what to do, when it cannot start or carry on.
+    Raises NeedsAPerson, with everything stopped, when it cannot start or carry on.
     """
-    errors = Console(stderr=True, soft_wrap=True)
     stop = Stop()
     try:
-        with only_run(home), stop.listening():
+        with suppress(Stopped), only_run(home), stop.listening():
             _run(home, table, console, stop, ready_s)
-    except Stopped:
-        pass
-    except KNOWN as problem:
-        errors.print(f"error: {problem}", style="red", markup=False, highlight=False)
-        return 1
     except OSError as problem:
         if problem.errno not in FOR_A_PERSON:
             raise
-        errors.print(
-            f"error: {problem.strerror}: {problem.filename or home}. Make room there, or allow writing, or "
-            "put Garant's data elsewhere with GARANT_HOME; then run this again: it carries on where it was.",
-            style="red",
-            markup=False,
-        )
-        return 1
+        raise NoRoom(
+            f"{problem.filename or home}: {problem.strerror}. Make room there, or allow writing, or put "
+            "Garant's data elsewhere with GARANT_HOME; then run this again: it carries on where it was."
+        ) from problem
     console.print("stopped")
-    return 0
 
 
 def _run(

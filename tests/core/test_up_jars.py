@@ -86,7 +86,7 @@ def test_the_committed_lock_pins_the_broker() -> None:
 def test_a_line_of_the_lock_that_is_wrong_is_named(tmp_path: Path, line: str) -> None:
     lock = tmp_path / "jars.lock"
     lock.write_text(f"# a comment\n\n{line}\n")
-    with pytest.raises(ValueError, match=r"line 3 is no `group:artifact:version sha256 bytes`"):
+    with pytest.raises(JarsUnavailable, match=r"line 3 is no `group:artifact:version sha256 bytes`"):
         read_lock(lock)
 
 

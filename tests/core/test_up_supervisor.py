@@ -19,8 +19,9 @@ from rich.console import Console
 from services.cli.ports import HOST, accepts, free_port
 from services.cli.run_state import AlreadyRuns, Run, only_run, read_run, write_run
 from services.cli.status import state_of
-from services.cli.supervisor import Child, PortTaken, Supervisor, last_line
+from services.cli.supervisor import Child, Supervisor, last_line
 from services.cli.tether import command_line
+from shared.health import PortTaken
 
 STAND_IN = """
 import http.server, pathlib, signal, sys
@@ -159,7 +160,7 @@ def test_a_taken_port_is_an_error_before_anything_starts(watch: Callable[..., Wa
     first, second = stand_in("first", tmp_path), stand_in("second", tmp_path)
     with socket.create_server((HOST, next(iter(second.ports)))):
         seen = watch(first, second)
-        with pytest.raises(PortTaken, match=r"second needs port \d+ .*PORT_OF_SECOND"):
+        with pytest.raises(PortTaken, match=r"Port \d+ .*PORT_OF_SECOND"):
             seen.supervisor.start()
     assert [one.pid for one in seen.supervisor.components()] == [None, None]
 

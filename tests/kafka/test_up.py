@@ -29,6 +29,7 @@ from pathlib import Path
 from rich.console import Console
 from services.cli.supervisor import Child
 from services.cli.up import run
+from shared.errors import NeedsAPerson
 
 home, http, tcp, service = sys.argv[1:]
 SERVICE = '''
@@ -48,7 +49,10 @@ table = (
     Child("sla", (sys.executable, "-c", SERVICE, service),
           f"http://127.0.0.1:{service}/ready", {int(service): "C"}),
 )
-raise SystemExit(run(Path(home), lambda: table, Console(width=200)))
+try:
+    run(Path(home), lambda: table, Console(width=200))
+except NeedsAPerson as error:
+    raise SystemExit(f"error: {error}")
 """
 
 
