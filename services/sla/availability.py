@@ -25,21 +25,26 @@ class Status(IntEnum):
 
     UP = 0
     UNMEASURED = 1
-    UNSAID = 2
-    """Unmeasured because nothing has been said since it was last down."""
-    EXCLUDED = 3
-    EXCLUDED_DOWN = 4
+    SILENT = 2
+    """Unmeasured, and nothing is said of any of its targets."""
+    WAITING = 3
+    """Unmeasured, and nothing has been said of a target since it was last seen down."""
+    EXCLUDED = 4
+    EXCLUDED_DOWN = 5
     """Excluded, and an excluded target was seen down: a cut goes on through it."""
-    NO_TARGET = 5
-    DOWN = 6
+    NO_TARGET = 6
+    DOWN = 7
 
+
+UNMEASURED = (Status.UNMEASURED, Status.SILENT, Status.WAITING)
 
 Span = tuple[int, int, Status]
 
 _STATUS = {
     Seen.UP: Status.UP,
     Seen.UNMEASURED: Status.UNMEASURED,
-    Seen.UNSAID: Status.UNSAID,
+    Seen.SILENT: Status.SILENT,
+    Seen.WAITING: Status.WAITING,
     Seen.DOWN: Status.DOWN,
 }
 
@@ -146,7 +151,11 @@ def _status(at: int, seen: list[list[Stretch]], excluded: list[Excluded]) -> Sta
     if any(out):
         down = any(state is Seen.DOWN and gone for state, gone in zip(states, out, strict=True))
         return Status.EXCLUDED_DOWN if down else Status.EXCLUDED
-    return _STATUS[max(states)]
+    if Seen.WAITING in states:
+        return Status.WAITING
+    if len(set(states)) == 1:
+        return _STATUS[states[0]]
+    return Status.UNMEASURED  # something is said of one of them
 
 
 def _covers(found: Excluded, at: int) -> bool:

@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from services.sla.availability import View, availability, known_until, month_bounds
+from services.sla.availability import Status, View, availability, known_until, month_bounds
 from services.sla.credits import Worked
-from services.sla.outages import concluded, cuts, in_cut, longer, outage_credit, period
+from services.sla.outages import concluded, cuts, longer, outage_credit, period
 from services.sla.subscriptions import Closed, Figures, Granted
 from services.sla.timeline import NEVER
 from services.sla.uptime import closed_until, month_figures, next_close, uptime_credit
@@ -45,15 +45,12 @@ _NOTHING = Figures(-1, 0, 0, 0, None, None, "")
 
 
 def next_due(view: View) -> int | None:
-    """The next instant (ms) at which time alone concludes something for the subscription: a month closes,
-    the service window ends, or its targets change."""
-    looked_at = view.subscription.looked_at
-    instants = [calendar.day_start(day, view.zone) for day in view.subscription.targets.days]
-    instants.append(view.window_end)
-    found = [at for at in instants if looked_at < at < NEVER]
-    if (closing := next_close(view)) is not None:
-        found.append(closing[0])
-    return min(found, default=None)
+    """The next instant (ms) at which time alone concludes something for the subscription: a month closes or
+    the service window ends."""
+    window_is_open = view.subscription.looked_at < view.window_end < NEVER
+    closing = next_close(view)
+    found = [view.window_end] if window_is_open else []
+    return min([*found, closing[0]] if closing else found, default=None)
 
 
 def on_time(view: View, due: int) -> list[Said]:
@@ -73,9 +70,9 @@ def on_change(view: View, since: int, now: int) -> list[Said]:
     now = subscription.looked_at = max(subscription.looked_at, now)
     month, start = _whole_cuts(view, max(since, view.window_start))
     closed_end = closed_until(view)
-    end = max(known_until(view), now, closed_end or now)
+    end = max(known_until(view), now, closed_end or now) + 1
     spans = availability(view, start, end)
-    pieces = concluded(cuts(spans, view.window_end, now), closed_end)
+    pieces = concluded(cuts(spans, now >= view.window_end), closed_end)
     longer_cuts = [cut for cut in pieces if longer(view, cut)]
 
     months: list[Said] = []
@@ -109,14 +106,14 @@ def _meets_window(view: View, month: date) -> bool:
 
 
 def _whole_cuts(view: View, since: int) -> tuple[date, int]:
-    """The first month to look at again, and its first instant: back to where no cut is in progress."""
+    """The first month to look at again, and its first instant: back to where no cut may be in progress."""
     month = calendar.month_of(calendar.local_date(since, view.zone))
     while True:
         start = month_bounds(view, month)[0]
         if start <= view.window_start:
             return month, start
         before = availability(view, start - 1, start)
-        if not before or not in_cut(before[0][2]):
+        if not before or before[0][2] in (Status.UP, Status.UNMEASURED):
             return month, start
         month = calendar.add_months(month, -1)
 

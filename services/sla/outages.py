@@ -26,35 +26,33 @@ class Cut(Struct, frozen=True):
         return self.pieces[0][0]
 
 
-_GOES_ON = (Status.DOWN, Status.EXCLUDED_DOWN)
-_SAYS_NOTHING = (Status.UNSAID, Status.EXCLUDED, Status.EXCLUDED_DOWN)
+_WAITS = (Status.WAITING, Status.EXCLUDED, Status.EXCLUDED_DOWN)
+_SAYS_SOMETHING = (Status.UP, Status.UNMEASURED, Status.DOWN)
 
 
-def in_cut(status: Status) -> bool:
-    """Whether a cut in progress goes on through time of this status."""
-    return status in _GOES_ON
-
-
-def cuts(spans: list[Span], window_end: int, now: int) -> list[Cut]:
-    """Every cut in `spans`, which begin outside of any cut; `now` is the time of the conclusion (ms)."""
+def cuts(spans: list[Span], window_over: bool) -> list[Cut]:
+    """Every cut in `spans`, which begin outside of any cut and go on past all that is known."""
     found: list[Cut] = []
     pieces: list[Piece] = []
+    behind = 0  # the first span after the last piece
+
     for index, (start, end, status) in enumerate(spans):
         if status is Status.DOWN:
-            if pieces and pieces[-1][1] == start:
-                pieces[-1] = (pieces[-1][0], end)
-            else:
-                pieces.append((start, end))
-        if pieces and not in_cut(status):
-            found.append(Cut(pieces, now >= window_end or _something_said(spans[index:], now)))
+            pieces.append((start, end))
+            behind = index + 1
+        elif pieces and status is not Status.EXCLUDED_DOWN:
+            found.append(Cut(pieces, window_over or _has_ended(spans[behind:])))
             pieces = []
     if pieces:
-        found.append(Cut(pieces, now >= window_end))
+        found.append(Cut(pieces, window_over or _has_ended(spans[behind:])))
     return found
 
 
-def _something_said(after: list[Span], now: int) -> bool:
-    return any(status not in _SAYS_NOTHING and start <= now for start, _, status in after)
+def _has_ended(after: list[Span]) -> bool:
+    """Whether the cut right before `after` has ended: not if it waits for news there, and none came later."""
+    if after and after[0][2] not in _WAITS:
+        return True
+    return any(status in _SAYS_SOMETHING for _, _, status in after)
 
 
 def concluded(found: list[Cut], closed_until: int | None) -> list[list[Piece]]:

@@ -168,8 +168,7 @@ class Promises:
         if since >= NEVER:
             return []
         found = []
-        for name in sorted(self._subscribers.get(target, ())):
-            subscription = self.history.subscriptions[name]
+        for subscription in self._in_order(self._subscribers.get(target, ())):
             if not (tail and self._indifferent(subscription, since)):
                 found += self._concluded(subscription, since)
         return found
@@ -218,9 +217,14 @@ class Promises:
             raise Rejected(str(error)) from None
         since = calendar.day_start(fact.effective_on, zone)
         found = self._notices(fact) if fact.major else []
-        for name in sorted(history.subscriptions):
-            found += self._rescheduled(history.subscriptions[name], since)
+        for subscription in self._in_order(history.subscriptions):
+            found += self._rescheduled(subscription, since)
         return found
+
+    def _in_order(self, names: Iterable[str]) -> list[Subscription]:
+        """Subscriptions by account, then by their own id: the order in which one entry concludes for them."""
+        found = [self.history.subscriptions[name] for name in names]
+        return sorted(found, key=lambda subscription: (subscription.account, subscription.subscription))
 
     def _notices(self, fact: facts.TermsPublished) -> list[Unstamped]:
         today = calendar.local_date(self.history.recorded_at, self.history.book.zone)

@@ -24,9 +24,12 @@ class Seen(IntEnum):
 
     UP = 0
     UNMEASURED = 1
-    UNSAID = 2
-    """Nothing has been said since it was last seen down: unmeasured, but no cut has ended there."""
-    DOWN = 3
+    """Said to be unmeasured."""
+    SILENT = 2
+    """Unmeasured because nothing is said of it, not yet or not any more."""
+    WAITING = 3
+    """Silent, and last seen down: no cut has ended there."""
+    DOWN = 4
 
 
 Stretch = tuple[int, int, Seen]
@@ -136,13 +139,13 @@ def _stated(timeline: Timeline, start: int, end: int) -> list[Stretch]:
     """The statements around [start, end), far enough out that the silences at its edges are whole."""
     ats, states = timeline.ats, timeline.states
     if not ats:
-        return [(start, end, Seen.UNMEASURED)]
+        return [(start, end, Seen.SILENT)]
     first = bisect_right(ats, start) - 1
     while first > 0 and states[first] == "unmeasured":
         first -= 1
     found: list[Stretch] = []
     if first < 0:
-        found.append((min(start, ats[0]), ats[0], Seen.UNMEASURED))
+        found.append((min(start, ats[0]), ats[0], Seen.SILENT))
         first = 0
     for index in range(first, len(ats)):
         if index + 1 < len(ats):
@@ -151,7 +154,7 @@ def _stated(timeline: Timeline, start: int, end: int) -> list[Stretch]:
                 return _joined(found)
     until = timeline.observed_until
     found.append((ats[-1], until, _SEEN[states[-1]]))
-    found.append((until, max(end, until), Seen.UNSAID if states[-1] == "down" else Seen.UNMEASURED))
+    found.append((until, max(end, until), Seen.WAITING if states[-1] == "down" else Seen.SILENT))
     return _joined(found)
 
 

@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from services.sla.availability import (
+    UNMEASURED,
     Span,
     Status,
     View,
@@ -39,7 +40,7 @@ def month_figures(view: View, month: date, spans: list[Span], terms: str) -> Fig
             totals[status] += min(ends, end) - max(begins, start)
     window_ms = sum(totals.values()) - totals[Status.NO_TARGET]
     excluded_ms = totals[Status.EXCLUDED] + totals[Status.EXCLUDED_DOWN]
-    unmeasured_ms = totals[Status.UNMEASURED] + totals[Status.UNSAID]
+    unmeasured_ms = sum(totals[status] for status in UNMEASURED)
     down_ms = totals[Status.DOWN]
     measured_ms = window_ms - excluded_ms - unmeasured_ms
     missed = measured_ms > 0 and _below(view, month, measured_ms, down_ms)
