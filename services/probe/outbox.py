@@ -75,7 +75,10 @@ class Outbox:
         while not (self._stopping and not self._fresh and (not len(self.spool) or self.away)):
             if len(self.spool):
                 self._keep()
-                await self._deliver(self.spool.peek(self._group), spooled=True)
+                if head := self.spool.peek(self._group):
+                    await self._deliver(head, spooled=True)
+                elif len(self.spool):
+                    await self._wait_to_retry()  # the disk does not let itself be read now
             elif self._fresh:
                 taken = [self._fresh.popleft() for _ in range(min(self._group, len(self._fresh)))]
                 await self._deliver(taken, spooled=False)

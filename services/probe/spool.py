@@ -259,9 +259,12 @@ class Spool:
         if self._loaded in (path, None):
             self._loaded, self._offset = None, 0
             self._head.clear()
-            # Before the file itself: a position must never outlive its file and speak of another.
+        try:
+            # The position first: it must never outlive its file and speak of another.
             (self._home / _POSITION).unlink(missing_ok=True)
-        path.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            self._failed(error)  # what stays behind is said again by the next agent, which harms nobody
 
     def _bound(self) -> None:
         while len(self._files) > 1 and self.bytes_on_disk > self._max_bytes:
