@@ -81,7 +81,10 @@ def _in_docker(
         kafka = start_docker_kafka(data if keep else None, port, settings.kafka_image, console.print)
     except DockerUnusable as problem:
         if mark.exists():
-            raise BrokerFailed(str(problem)) from problem
+            raise BrokerFailed(
+                f"{problem}. The records of {data} are in a Docker volume: reach the registry, or remove "
+                f"{mark} to begin with an empty Kafka outside of Docker."
+            ) from problem
         console.print(f"{problem}; starting Kafka without Docker")
         return None
     mark.touch()
