@@ -14,7 +14,6 @@ from typing import Any
 import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
-from faststream.exceptions import StopApplication
 from faststream.kafka import KafkaBroker
 from sqlalchemy import Engine
 
@@ -42,11 +41,13 @@ def subscribe(
 ) -> Any:
     """Makes `broker` book every credit once it is started, and returns its subscriber.
 
-    `failed` gets the exception that ended it. `busy` is told when a batch begins and ends, for the
-    liveness check.
+    `failed` gets the exception that ended booking: from then on nothing is booked or committed, and the
+    caller ends the process. `busy` is told when a batch begins and ends, for the liveness check.
     """
 
     async def take(batch: Batch, consumer: Any) -> None:
+        if failed.done():
+            return
         busy(True)
         try:
             reached: dict[TopicPartition, int] = {}
@@ -54,10 +55,8 @@ def subscribe(
                 await _take(broker, kafka, engine, clock, record)
                 reached[TopicPartition(record.topic, record.partition)] = record.offset + 1
             await _commit(consumer, reached)
-        except BaseException as error:
-            if not failed.done():
-                failed.set_exception(error)
-            raise StopApplication from error
+        except Exception as error:
+            failed.set_exception(error)
         finally:
             busy(False)
 
