@@ -132,6 +132,10 @@ class Agent:
         await self._sleep(wait_s - _LEAD_S)
         prepared = self._prepare(self._schedule.upcoming(), slot)
         await self._sleep(self._clock.until(slot) - self._early_s(len(prepared)))
+        if self._stopping.is_set():
+            for connect in prepared.values():
+                connect.close()
+            return
         now_ms = max(self._clock.now_ms(), float(slot))
         runs: list[Run] = []
         for due in self._schedule.due(now_ms):
