@@ -48,7 +48,8 @@ async def serve(path: Path, location: str, host: str, port: int) -> None:
     home = HomeSettings().home / "probe" / location
     lock = _lock(home)
     try:
-        await _Process(configuration, path, location, home).run(host, port)
+        with _listening(host, port) as listening:
+            await _Process(configuration, path, location, home).run(listening)
     finally:
         os.close(lock)
 
@@ -72,14 +73,14 @@ class _Process:
         self._declare(configuration, location)
         self._agent = Agent(configuration, location, self._outbox.put, self._metrics, self._clock)
 
-    async def run(self, host: str, port: int) -> None:
-        server = HealthServer(application(self._agent, self._outbox, self._metrics), host, port)
+    async def run(self, listening: socket.socket) -> None:
+        server = HealthServer(application(self._agent, self._outbox, self._metrics))
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         agent = asyncio.create_task(self._agent.run())
         outbox = asyncio.create_task(self._outbox.run())
-        serving = asyncio.create_task(server.serve())
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
         watching = asyncio.create_task(self._watch())
         asked = asyncio.create_task(stop.wait())
         log.info("agent.started", location=self._agent.location, waiting=len(self._outbox.spool))
@@ -111,7 +112,7 @@ class _Process:
         while True:
             await asyncio.sleep(_LOOK_S)
             facts, number = self._declared
-            if facts and self._outbox.settled >= number:
+            if facts and self._outbox.settled >= number and self._outbox.spool.disk_error is None:
                 self._declared = ([], number)
                 self._declarations.remember(facts)
             if self._outbox.spool.dropped > self._dropped:
@@ -153,6 +154,16 @@ def refuse_unfit(configuration: Configuration, location: str) -> None:
         if needed:
             raise AgentRefused(f"{error}; needed by {', '.join(needed[:5])}") from None
         log.error("icmp.not_permitted", what_to_do=str(error), results="unknown")
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise AgentRefused(
+            f"{host}:{port} cannot be served: {error.strerror}; choose another --port or --host"
+        ) from None
 
 
 def _lock(home: Path) -> int:

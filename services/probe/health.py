@@ -59,10 +59,8 @@ def application(agent: Agent, outbox: Outbox, metrics: Metrics) -> Starlette:
 class HealthServer(uvicorn.Server):
     """Serves until `should_exit`; signals are the agent's, so that results are put away before the end."""
 
-    def __init__(self, served: Starlette, host: str, port: int) -> None:
-        super().__init__(
-            uvicorn.Config(served, host=host, port=port, log_config=None, access_log=False, lifespan="off")
-        )
+    def __init__(self, served: Starlette) -> None:
+        super().__init__(uvicorn.Config(served, log_config=None, access_log=False, lifespan="off"))
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
