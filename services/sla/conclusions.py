@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from services.sla.availability import Status, View, availability, known_until, month_bounds
 from services.sla.credits import Worked
-from services.sla.outages import concluded, cuts, longer, outage_credit, period
+from services.sla.outages import concluded, cuts, longer, outage_credit, period, terms_of_cut
 from services.sla.subscriptions import Closed, Figures, Granted
 from services.sla.timeline import NEVER
 from services.sla.uptime import closed_until, month_figures, next_close, uptime_credit
@@ -79,17 +79,16 @@ def on_change(view: View, since: int, now: int) -> list[Said]:
     credits: list[CreditSaid] = []
     for closed_month in sorted(found for found in subscription.months if found >= month):
         closed = subscription.months[closed_month]
-        has_window = _meets_window(view, closed_month)
-        terms = view.terms_of(closed_month).version if has_window else closed.figures.terms
+        terms = view.terms_of(closed_month).version
         figures = month_figures(view, closed_month, spans, terms)
         if figures != closed.figures:
             closed.revision, closed.figures = closed.revision + 1, figures
             months.append(MonthSaid(closed_month, closed.revision, figures))
-        wanted = uptime_credit(view, closed_month, figures, spans, longer_cuts)
+        wanted = uptime_credit(view, closed_month, figures, spans, longer_cuts) or _nothing(terms)
         credits += _difference(subscription.uptimes, closed_month, wanted, "uptime", month_name(closed_month))
     outages = {cut[0][0]: outage_credit(view, cut) for cut in longer_cuts}
     for cut_start in sorted({*outages, *(found for found in subscription.outages if found >= start)}):
-        wanted = outages.get(cut_start)
+        wanted = outages.get(cut_start) or _nothing(terms_of_cut(view, cut_start).version)
         credits += _difference(subscription.outages, cut_start, wanted, "outage", period(cut_start))
     return months + sorted(credits, key=lambda said: (said.cause, said.period))
 
@@ -97,12 +96,6 @@ def on_change(view: View, since: int, now: int) -> list[Said]:
 def month_name(month: date) -> str:
     """How a month is written: "2026-11"."""
     return f"{month.year:04d}-{month.month:02d}"
-
-
-def _meets_window(view: View, month: date) -> bool:
-    """Whether the calendar month meets the service window."""
-    start, end = month_bounds(view, month)
-    return max(start, view.window_start) < min(end, view.window_end)
 
 
 def _whole_cuts(view: View, since: int) -> tuple[date, int]:
@@ -121,19 +114,19 @@ def _whole_cuts(view: View, since: int) -> tuple[date, int]:
 def _difference(
     granted: dict[Any, Granted],
     key: Any,
-    wanted: Worked | None,
+    wanted: Worked,
     cause: Literal["uptime", "outage"],
     named: str,
 ) -> list[CreditSaid]:
     before = granted.get(key)
-    if wanted is None:
-        wanted = Worked(Amount(0), before.terms if before else "", _TAKEN_BACK)
     amount = wanted.total - (before.total if before else 0)
     if amount == 0:
         return []
     revision = before.revision + 1 if before else 1
-    granted[key] = Granted(revision, wanted.total, wanted.terms)
+    granted[key] = Granted(revision, wanted.total)
     return [CreditSaid(cause, named, revision, Amount(amount), wanted)]
 
 
-_TAKEN_BACK = {"rule": "none", "exact": "0"}
+def _nothing(terms: str) -> Worked:
+    """No credit is wanted; where one was granted, it is taken back."""
+    return Worked(Amount(0), terms, {"rule": "none", "exact": "0"})

@@ -69,17 +69,17 @@ def concluded(found: list[Cut], closed_until: int | None) -> list[list[Piece]]:
 
 def longer(view: View, pieces: list[Piece]) -> bool:
     """Whether the cut is strictly longer than the terms of the day it began allow without a credit."""
-    return length(pieces) > terms_of(view, pieces).terms.outage.longer_than_hours * HOUR
+    return length(pieces) > terms_of_cut(view, pieces[0][0]).terms.outage.longer_than_hours * HOUR
 
 
-def terms_of(view: View, pieces: list[Piece]) -> Version:
-    """The terms a cut is judged by: those of the day it began."""
-    return view.book.on(calendar.local_date(pieces[0][0], view.zone))
+def terms_of_cut(view: View, start: int) -> Version:
+    """The terms a cut that began at `start` is judged by: those of that day."""
+    return view.book.on(calendar.local_date(start, view.zone))
 
 
 def outage_credit(view: View, pieces: list[Piece]) -> Worked:
     """What a longer cut earns."""
-    version = terms_of(view, pieces)
+    version = terms_of_cut(view, pieces[0][0])
     rule = version.terms.outage
     if isinstance(rule.credit, Exact):
         exact, lines = by_millisecond(view, pieces)

@@ -131,7 +131,9 @@ class Promises:
                 return self._restated(fact.target, timeline.state_changed(line, fact.at, fact.state))
             case facts.TargetObserved():
                 line = self._timeline(fact.target)
-                return self._restated(fact.target, timeline.observed(line, fact.through), tail=True)
+                end = line.observed_until
+                since = timeline.observed(line, fact.through)
+                return self._restated(fact.target, since, tail=since == end)
             case facts.DowntimeCorrected():
                 _ordered("a correction", fact.starts_at, fact.ends_at)
                 return self._restated(fact.target, timeline.corrected(self._timeline(fact.target), fact))

@@ -57,11 +57,10 @@ class Closed(Struct):
 
 
 class Granted(Struct):
-    """What was granted under a credit's name so far, and by the terms of which version."""
+    """What was granted under a credit's name so far."""
 
     revision: int
     total: Amount
-    terms: str
 
 
 class Subscription(Struct):

@@ -76,23 +76,31 @@ class Timeline(Struct):
 
 def state_changed(timeline: Timeline, at: int, state: State) -> int:
     """States `state` from `at` on. Returns the first instant whose meaning this may change."""
-    place = bisect_left(timeline.ats, at)
     since = min(timeline.observed_until, at) if timeline.ats else at
+    place = bisect_left(timeline.ats, at)
     if place < len(timeline.ats) and timeline.ats[place] == at:
         timeline.states[place] = state
     else:
-        timeline.ats.insert(place, at)
+        timeline.ats.insert(place, int(at))
         timeline.states.insert(place, state)
-    while place and timeline.states[place - 1] == "unmeasured":
-        place -= 1
-    return min(since, timeline.ats[place], at)
+    return _with_silence_before(timeline, since)
 
 
 def observed(timeline: Timeline, through: int) -> int:
     """Extends what was observed. Returns the first instant whose meaning this may change, or NEVER."""
     before = timeline.observed_until
-    timeline.through = max(timeline.through, through)
-    return before if timeline.ats and timeline.observed_until > before else NEVER
+    timeline.through = max(timeline.through, int(through))
+    news = timeline.ats and timeline.observed_until > before
+    return _with_silence_before(timeline, before) if news else NEVER
+
+
+def _with_silence_before(timeline: Timeline, since: int) -> int:
+    """`since`, or where a silence begins that ends there: it may be bridged now, or not any more."""
+    place = bisect_left(timeline.ats, since)
+    while place and timeline.states[place - 1] == "unmeasured":
+        place -= 1
+        since = timeline.ats[place]
+    return since
 
 
 def corrected(timeline: Timeline, fact: DowntimeCorrected) -> int:
