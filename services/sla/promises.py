@@ -133,7 +133,8 @@ class Promises:
                 line = self._timeline(fact.target)
                 end = line.observed_until
                 since = timeline.observed(line, fact.through)
-                return self._restated(fact.target, since, tail=since == end)
+                more_of_the_same = since == end and timeline.is_plain_after(line, end)
+                return self._restated(fact.target, since, tail=more_of_the_same)
             case facts.DowntimeCorrected():
                 _ordered("a correction", fact.starts_at, fact.ends_at)
                 return self._restated(fact.target, timeline.corrected(self._timeline(fact.target), fact))

@@ -94,6 +94,13 @@ def observed(timeline: Timeline, through: int) -> int:
     return _with_silence_before(timeline, before) if news else NEVER
 
 
+def is_plain_after(timeline: Timeline, instant: int) -> bool:
+    """Whether neither a correction nor a maintenance touches any time from `instant` on."""
+    corrected_until = max((found.ends_at for found in timeline.corrections), default=-NEVER)
+    planned_until = max((found.ends_at for found in timeline.maintenance.values()), default=-NEVER)
+    return max(corrected_until, planned_until) <= instant
+
+
 def _with_silence_before(timeline: Timeline, since: int) -> int:
     """`since`, or where a silence begins that ends there: it may be bridged now, or not any more."""
     place = bisect_left(timeline.ats, since)

@@ -97,7 +97,18 @@ def history(seed: int, size: int = 60) -> list[Line]:
     for _ in range(rng.choice((0, 2, 5))):
         due = day_start(story.month()) + 6 * HOUR + rng.choice((-1, 0, 1, DAY))
         story.tell(due, type="ClockAdvanced")
-    return story.lines(size)
+    return _with_settled_zone(story.lines(size))
+
+
+def _with_settled_zone(lines: list[Line]) -> list[Line]:
+    """The model knows one zone: terms of another, which may come before the first subscription, get it."""
+    settled = False
+    for line in lines:
+        fact = line["fact"]
+        settled = settled or fact["type"] == "SubscriptionStarted"
+        if fact["type"] == "TermsPublished" and not settled and "zone" in fact["terms"]:
+            fact["terms"]["zone"] = "Europe/Zurich"
+    return lines
 
 
 def _subscription(story: Story, subscription: str, account: str) -> None:

@@ -15,10 +15,10 @@ Order of the outcomes of one entry
     not after `recorded_at` is over from the start.
 Cuts
  3. "Nothing but excluded time has been said after it": right after its last down millisecond some target is
-    silent having last been said down, or is seen down in excluded time; and no later instant is down, or
-    stated with no such target. So another target's "up" does not end a cut and a stated "unmeasured" does.
-    A target said up inside its excluded time ends it at once, for it is not "seen down in it"; read by
-    the words in brackets alone the cut would last until the excluded time is over. The totals are the same.
+    silent having last been said down, or the time is excluded; and no later instant is down, or stated and
+    not excluded (of a target that is not waiting). So another target's "up" does not end it and a stated
+    "unmeasured" does. A target said up inside excluded time parts two cuts, but concludes the first only when
+    more than excluded time was said.
  4. A lasting cut is read up to the end of the latest closed month, whatever was the order of closing, and
     also when a fact restates it between two closes; it is not granted before the first close after it began.
  5. A time without targets ends a cut only if down time reaches it or something is said beyond it.
@@ -44,7 +44,8 @@ Subscriptions
     a known subscription is, under whatever account.
 15. An amount of 0.00 is no credit: nothing is granted until a total differs from zero.
 Terms
-16. The zone is the built-in one, Europe/Zurich: terms of any other are rejected, the first too. A rejected
+16. The zone is the built-in one, Europe/Zurich, in every history here: terms of any other that come after the
+    first subscription are rejected. A rejected
     document is not "the first published". A version said twice is two documents.
 17. Complete: every key of the built-in document is there, except under "week"; values are not judged.
 18. TermsNoticeDue: accounts with a subscription of which starts_on <= local date < ends_on, once each.

@@ -211,6 +211,9 @@ def cuts(stretches: list[Stretch], window_over: bool) -> list[Cut]:
 def _lasts(stretches: list[Stretch], end: int) -> bool:
     """Nothing but excluded time has been said after the down time that stops at `end`."""
     after = [part for part in stretches if part.start >= end]
-    if not after or not after[0].waiting:
+    if not after or not (after[0].waiting or after[0].state == "excluded"):
         return False
-    return not any(part.state == "down" or (part.said and not part.waiting) for part in after)
+    return not any(
+        part.state == "down" or (part.said and not part.waiting and part.state != "excluded")
+        for part in after
+    )
