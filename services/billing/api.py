@@ -23,13 +23,15 @@ from services.billing.declaring import Contradiction, Unknown, declare, every_su
 from services.billing.ledger import balances
 from services.billing.page import invoice_page
 from services.billing.subscription import Nonsense, Subscription
-from shared.calendar import local_date
+from shared.calendar import add_months, local_date
 from shared.facts import SubscriptionFact
 
 Check = Callable[[], list[str]]
 """Answers what is wrong; an empty list is well."""
 Key = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=200)]
 
+_AHEAD_MONTHS = 24
+"""How far ahead invoices may be issued: a slip of the keys would issue years of them, and they stay."""
 _bearer = HTTPBearer(auto_error=False, description="GARANT_BILLING_TOKEN")
 
 
@@ -185,6 +187,8 @@ def _books(api: FastAPI, engine: Engine, rules: issuing.Rules, clock: Clock, gua
     @api.post("/invoices", dependencies=guarded, tags=["invoices"])
     def issue(body: bodies.Issue) -> answers.Numbers:
         """Issues what is due through a date, also one to come; what was issued stays as it is."""
+        if body.through > add_months(local_date(clock(), rules.zone), _AHEAD_MONTHS):
+            raise Nonsense(f"{body.through} is more than {_AHEAD_MONTHS} months ahead; give an earlier date")
         issued = issuing.issue_due(engine, body.through, rules, clock)
         metrics.INVOICES.inc(len(issued))
         return answers.Numbers(issued=issued)

@@ -21,6 +21,7 @@ import uvicorn
 from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
 from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
 
 from services.billing import metrics
 from services.billing.api import build_api
@@ -129,6 +130,11 @@ async def _run(
     for part in ended:
         error = parts[part].exception()
         log.error("billing.stopped", part=part, error=str(error), kind=type(error).__name__)
+        if isinstance(error, OperationalError):
+            raise DatabaseUnusable(
+                f"The billing database failed ({error.orig}). Nothing is lost: see that it runs and has "
+                "room, then start billing again; it goes on where it was."
+            ) from error
         if error is not None:
             raise error
     log.info("billing.stopped")

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Annotated, Literal
 
 from msgspec import UNSET
-from pydantic import BaseModel, ConfigDict, StringConstraints, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from shared.facts import SubscriptionCancelled, SubscriptionChanged, SubscriptionStarted
 from shared.money import Amount, parse_amount
@@ -16,6 +16,10 @@ Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,9
 Money = Annotated[str, StringConstraints(pattern=r"^\d{1,12}(\.\d{1,2})?$")]
 SignedMoney = Annotated[str, StringConstraints(pattern=r"^-?\d{1,12}(\.\d{1,2})?$")]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=1_000)]
+
+
+Day = Annotated[date, Field(ge=date(1970, 1, 1), le=date(2199, 12, 31))]
+"""A local date; the bounds catch a slip of the keys, which would be invoiced for centuries."""
 
 
 class Body(BaseModel):
@@ -34,7 +38,7 @@ class Start(Body):
     price: Money
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] = "CHF"
     term: Literal["year", "month"]
-    starts_on: date
+    starts_on: Day
     language: Literal["fr", "de", "it", "en"]
 
     @field_validator("targets")
@@ -59,7 +63,7 @@ class Start(Body):
 class Change(Body):
     """What changes on the local date `effective_on`: at least one of the three."""
 
-    effective_on: date
+    effective_on: Day
     price: Money | None = None
     deployment: Literal["cloud", "on-premises"] | None = None
     targets: list[Id] | None = None
@@ -89,7 +93,7 @@ class Change(Body):
 class Cancellation(Body):
     """The subscription ends at 00:00 of the local date `ends_on`, exclusive."""
 
-    ends_on: date
+    ends_on: Day
 
     def fact(self, account: str, subscription: str) -> SubscriptionCancelled:
         return SubscriptionCancelled(account, subscription, self.ends_on)
@@ -103,9 +107,9 @@ class Void(Body):
 
 
 class Issue(Body):
-    """Issues every invoice whose term begins on or before the local date `through`."""
+    """Issues every invoice whose term begins by the local date `through`, at most two years ahead."""
 
-    through: date
+    through: Day
 
 
 class Settlement(Body):

@@ -25,6 +25,34 @@ Booked = Literal["booked", "repeat", "quarantined"]
 _entry_columns = [ledger_entries.c[name] for name in Entry.__struct_fields__]
 
 
+def unfit(credit: Credit) -> str | None:
+    """Why no ledger can hold this record: text too long for its column or a number out of its range.
+
+    Such a record is no credit of ours; at the database it would fail for ever.
+    """
+    texts = {
+        "account": (credit.account, 200),
+        "subscription": (credit.subscription, 200),
+        "credit": (credit.credit, 500),
+        "period": (credit.period, 200),
+        "currency": (credit.currency, 3),
+    }
+    for name, (value, most) in texts.items():
+        if not 0 < len(value) <= most or "\0" in value:
+            return f"{name} is empty, too long or not text"
+    place = credit.journal
+    for name, number in {
+        "revision": credit.revision,
+        "journal.partition": place.partition,
+        "journal.index": place.index,
+    }.items():
+        if not 0 <= number < 2**31:
+            return f"{name} is out of range"
+    if not 0 <= place.offset < 2**63:
+        return "journal.offset is out of range"
+    return None
+
+
 def book(engine: Engine, credit: Credit, origin: str, clock: Clock) -> Booked:
     """Takes one record of sla.credits.
 

@@ -18,7 +18,7 @@ from faststream.kafka import KafkaBroker
 from sqlalchemy import Engine
 
 from services.billing import metrics
-from services.billing.booking import book
+from services.billing.booking import book, unfit
 from services.billing.database import Clock
 from shared.cloudevents import Origin
 from shared.codec import Undecodable, decode_credit
@@ -68,6 +68,8 @@ def subscribe(
 async def _take(broker: KafkaBroker, kafka: KafkaSettings, engine: Engine, clock: Clock, record: Any) -> None:
     try:
         credit = decode_credit(record.value or b"")
+        if reason := unfit(credit):
+            raise Undecodable(reason)
     except Undecodable as error:
         await bury(broker, kafka, record, CREDITS.name, str(error), "billing")
         metrics.CREDITS.labels("dead").inc()

@@ -23,7 +23,7 @@ from shared.time import Instant
 
 Clock = Callable[[], Instant]
 
-MIGRATING, RELAYING, SERVING = 1, 2, 3
+MIGRATING, RELAYING = 1, 2
 """What a whole-database lock is for."""
 _LOCKS = 0x6761_7261
 _READ = "garant_read"

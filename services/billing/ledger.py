@@ -173,10 +173,12 @@ def _due(balance: Balance, reason: Reason, amount: int) -> Due:
 
 def _spread(found: list[Balance], net: int, reason: Reason) -> list[Due]:
     """`net` told credit by credit, the latest booked first: the earlier ones cover the other side."""
+    sign = 1 if net > 0 else -1
+    left = abs(net)
     shown: list[Due] = []
     for balance in reversed(found):
-        part = min(balance.open, net) if net > 0 else max(balance.open, net)
+        part = min(abs(balance.open), left)
         if part:
-            shown.append(_due(balance, reason, part))
-            net -= part
+            shown.append(_due(balance, reason, sign * part))
+            left -= part
     return list(reversed(shown))

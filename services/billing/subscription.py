@@ -14,7 +14,6 @@ from msgspec.structs import replace
 from shared.calendar import term_start
 from shared.facts import (
     Deployment,
-    SubscriptionCancelled,
     SubscriptionChanged,
     SubscriptionFact,
     SubscriptionStarted,
@@ -105,7 +104,7 @@ def evolve(subscription: Subscription | None, fact: SubscriptionFact) -> Subscri
                     f"a change cannot take effect before the start on {subscription.started.starts_on}"
                 )
             return replace(subscription, changes=(*subscription.changes, fact))
-        case SubscriptionCancelled():
+        case _:
             if fact.ends_on < subscription.started.starts_on:
                 raise Nonsense(
                     f"a subscription cannot end before it starts, on {subscription.started.starts_on}; "

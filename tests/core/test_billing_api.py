@@ -127,6 +127,8 @@ def test_a_start_said_twice_is_one_and_another_under_its_id_is_a_conflict(http: 
         ({"price": "-1.00"}, "price"),
         ({"term": "week"}, "term"),
         ({"starts_on": "01.01.2025"}, "starts_on"),
+        ({"starts_on": "20250-01-01"}, "starts_on"),
+        ({"starts_on": "9999-06-01"}, "starts_on"),
         ({"language": "rm"}, "language"),
         ({"currency": "chf"}, "currency"),
         ({"subscription": "S/1"}, "subscription"),
@@ -204,6 +206,14 @@ def test_a_credit_is_seen_on_the_next_invoice_issued_voided_and_settled(
     assert http.post("/subscriptions/S-1/settlements", json={**body, "amount": "1.00"}).status_code == 409
 
 
+def test_invoices_are_issued_at_most_two_years_ahead(http: httpx.Client) -> None:
+    http.post("/subscriptions", json=BODY)
+    answer = http.post("/invoices", json={"through": "2028-01-16"})
+    assert (answer.status_code, http.get("/invoices").json()) == (422, [])
+    assert "24 months ahead" in answer.json()["detail"]
+    assert len(http.post("/invoices", json={"through": "2028-01-15"}).json()["issued"]) == 4
+
+
 @pytest.mark.parametrize(
     ("language", "words"),
     [
@@ -271,6 +281,9 @@ def test_the_command_line_does_all_of_it(engine: Engine, url: str, tmp_path: Pat
     assert "other content" not in garant("quarantine")
     garant("cancel", "S-1", "2025-12-31")
     assert "no longer begin" in garant("owed")
+    book(engine, credit("-5.00", total="0.00", revision=2, period="2025-12"), "sla.credits/0/3/0", CLOCK)
+    garant("settle", "S-1", "S-1/uptime/2025-12", "--id", "W-1", "--reason", "goodwill", "--", "-5.00")
+    assert "cannot-be-taken-back" not in garant("owed")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy import Engine
 
-from services.billing.booking import book, entries_of
+from services.billing.booking import book, entries_of, unfit
 from services.billing.database import reading, writing
 from services.billing.declaring import (
     Contradiction,
@@ -217,6 +217,23 @@ def test_a_record_that_contradicts_the_books_is_quarantined_never_booked_never_d
         assert quarantined(connection) == []
     with pytest.raises(Unknown), writing(engine) as connection:
         resolve(connection, found.id, "again", CLOCK)
+
+
+@pytest.mark.parametrize(
+    ("record", "why"),
+    [
+        (replace(credit("1.00"), currency="FRANC"), "currency"),
+        (replace(credit("1.00"), account=""), "account"),
+        (replace(credit("1.00"), period="x" * 201), "period"),
+        (replace(credit("1.00"), subscription="S\0"), "subscription"),
+        (replace(credit("1.00"), revision=2**31), "revision"),
+        (credit("1.00", at=(0, 2**63, 0)), "journal.offset"),
+        (credit("1.00", at=(-1, 0, 0)), "journal.partition"),
+    ],
+)
+def test_a_record_no_ledger_can_hold_is_known_before_the_database_is_asked(record: Credit, why: str) -> None:
+    assert why in (unfit(record) or "")
+    assert unfit(credit("1.00")) is None
 
 
 def test_a_credit_of_an_unknown_subscription_is_booked_shown_and_deducted_once_it_is_known(

@@ -284,6 +284,7 @@ def test_credit_left_at_the_end_is_owed_less_what_was_to_be_taken_back() -> None
         ("C-1", 100, "subscription-ended"),
         ("C-2", 50, "subscription-ended"),
     ]
+    assert shown(100, 50, -100, ended=True) == [("C-2", 50, "subscription-ended")]
     assert shown(100, 50, -30, ended=True) == [
         ("C-1", 70, "subscription-ended"),
         ("C-2", 50, "subscription-ended"),
@@ -293,6 +294,17 @@ def test_credit_left_at_the_end_is_owed_less_what_was_to_be_taken_back() -> None
 def test_what_other_credits_do_not_cover_needs_a_person() -> None:
     assert shown(-100, 30) == [("C-1", -70, "cannot-be-taken-back")]
     assert shown(-100, 100) == []
+    assert shown(-100, -20, 100) == [("C-2", -20, "cannot-be-taken-back")]
+    assert shown(-100, -20, 90) == [
+        ("C-1", -10, "cannot-be-taken-back"),
+        ("C-2", -20, "cannot-be-taken-back"),
+    ]
+
+
+@given(opens=st.lists(st.integers(-1_000, 1_000).filter(bool), max_size=6))
+def test_what_is_shown_at_the_end_adds_up_to_what_is_open(opens: list[int]) -> None:
+    assert sum(amount for _, amount, _ in shown(*opens, ended=True)) == sum(opens)
+    assert sum(amount for _, amount, _ in shown(*opens)) == min(0, sum(opens))
 
 
 def test_credits_nobody_can_invoice_need_a_person() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from msgspec.structs import replace
 from sqlalchemy import Engine, text
 
 from services.billing.database import migrate, open_engine, writing
@@ -218,14 +219,15 @@ def test_what_cannot_be_read_goes_to_dead_letters_with_its_origin_and_booking_go
 ) -> None:
     billing = start()
     say(topics, b"\xff no json", b'{"type":"CreditForgotten"}', b"")
+    say(topics, replace(credit("33.27"), currency="FRANC"))
     say(topics, credit("33.27"), headers=[("correlation_id", b"\xff"), ("reply_to", b"sla.credits")])
     eventually(lambda: billing.answers("/ready"))
     eventually(lambda: lag(topics) == 0)
     assert billing.granted() == {"2025-11": "33.27"}
     dead = list(read_topic(topics, DEAD_LETTERS))
-    assert [record.value for record in dead] == [b"\xff no json", b'{"type":"CreditForgotten"}', b""]
+    assert [record.value for record in dead[:3]] == [b"\xff no json", b'{"type":"CreditForgotten"}', b""]
     (partition,) = {record.headers[ORIGIN].split("/")[1] for record in dead}
-    assert [record.headers[ORIGIN] for record in dead] == [f"sla.credits/{partition}/{n}/0" for n in range(3)]
+    assert [record.headers[ORIGIN] for record in dead] == [f"sla.credits/{partition}/{n}/0" for n in range(4)]
     assert all(record.headers[DEAD_LETTER_REASON] for record in dead)
 
 
