@@ -81,29 +81,24 @@ def ensure_topics(settings: KafkaSettings) -> list[str]:
     admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap)
     try:
         existing = set(admin.list_topics())
-        created = []
-        for topic in TOPICS:
-            name = settings.topic(topic)
-            if name in existing:
-                continue
-            try:
-                admin.create_topics(
-                    [
-                        NewTopic(
-                            name,
-                            settings.partitions(topic),
-                            settings.replication,
-                            topic_configs=topic_config(topic),
-                        )
-                    ]
-                )
-                created.append(name)
-            except TopicAlreadyExistsError:
-                pass
+        missing = [topic for topic in TOPICS if settings.topic(topic) not in existing]
+        try:
+            admin.create_topics([_new_topic(settings, topic) for topic in missing])
+        except TopicAlreadyExistsError:
+            existing |= {settings.topic(topic) for topic in missing}  # another instance was faster
         _check_partitions(admin, settings, existing)
-        return created
+        return [settings.topic(topic) for topic in missing]
     finally:
         admin.close()
+
+
+def _new_topic(settings: KafkaSettings, topic: Topic) -> NewTopic:
+    return NewTopic(
+        settings.topic(topic),
+        settings.partitions(topic),
+        settings.replication,
+        topic_configs=topic_config(topic),
+    )
 
 
 def topic_config(topic: Topic) -> dict[str, str]:

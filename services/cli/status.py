@@ -66,10 +66,10 @@ def _targets_of(ready_url: str) -> Table | str:
         targets: list[dict[str, Any]] = answer.json()
     except (httpx.HTTPError, ValueError) as problem:
         return f"targets: the SLA service does not tell ({problem or type(problem).__name__})"
-    table = Table("target", "name", "state", "since", "seen until", box=None, header_style="bold")
+    table = Table("target", "state", "since", "seen until", box=None, header_style="bold")
     for target in targets:
         table.add_row(
-            *(str(target.get(field) or "-") for field in ("target", "name")),
+            str(target["target"]),
             _coloured(str(target.get("state"))),
             *(str(target.get(field) or "-") for field in ("since", "decided")),
         )

@@ -56,6 +56,9 @@ class Standing(Struct):
     unmeasured_because: tuple[Because, ...] = ()
     next_hour: int = NEVER
     """The next full hour to be told as observed."""
+    stated: State = "unmeasured"
+    stated_since: int = NEVER
+    """What the timeline says last, and since when (ms)."""
 
 
 def follow(
@@ -98,6 +101,9 @@ def follow(
         _measured(standing, slot, verdict, because, confirm_down if verdict == "down" else confirm_up, said)
     standing.decided = slot
     standing.interval = interval
+    for fact in said:
+        if isinstance(fact, TargetStateChanged) and fact.at >= standing.stated_since:
+            standing.stated, standing.stated_since = fact.state, int(fact.at)
     if slot >= standing.next_hour:
         hour = slot // HOUR * HOUR
         standing.next_hour = hour + HOUR

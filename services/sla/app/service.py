@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.sla.app.promises_worker import PromisesWorker
 from services.sla.app.uptime_worker import UptimeWorker
+from services.sla.runs import NEVER
 from shared import health
 from shared.kafka import ensure_topics, service_broker, wait_for_broker
 from shared.settings import KafkaSettings
@@ -85,20 +86,20 @@ def build(settings: SlaSettings, kafka: KafkaSettings) -> AsgiFastStream:
 
 def states_now(uptime: UptimeWorker) -> list[dict[str, Any]]:
     """The targets this instance folds: their state, since when, and the last slot decided."""
-    found = []
-    for share in uptime.shares.values():
-        for target, state in share.states.items():
-            standing = state.standing
-            found.append(
-                {
-                    "target": target,
-                    "state": "unmeasured"
-                    if standing.unmeasured_since
-                    else standing.confirmed or "unmeasured",
-                    "decided": format_instant(standing.decided) if standing.decided > 0 else None,
-                }
-            )
-    return sorted(found, key=lambda row: str(row["target"]))
+    standings = [state.standing for share in uptime.shares.values() for state in share.states.values()]
+    return [
+        {
+            "target": standing.target,
+            "state": standing.stated,
+            "since": _shown(standing.stated_since),
+            "decided": _shown(standing.decided),
+        }
+        for standing in sorted(standings, key=lambda standing: standing.target)
+    ]
+
+
+def _shown(instant: int) -> str | None:
+    return None if instant == NEVER else format_instant(instant)
 
 
 async def serve(settings: SlaSettings, kafka: KafkaSettings) -> None:
