@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from datetime import date
 from enum import IntEnum
 from itertools import pairwise
+from typing import Any, cast
 
 from msgspec import Struct
 
@@ -39,6 +40,7 @@ class Status(IntEnum):
 UNMEASURED = (Status.UNMEASURED, Status.SILENT, Status.WAITING)
 
 Span = tuple[int, int, Status]
+_NOWHERE: list[Span] = []
 
 _STATUS = {
     Seen.UP: Status.UP,
@@ -50,11 +52,16 @@ _STATUS = {
 
 
 class View(Struct, frozen=True):
-    """Everything a subscription's conclusions are computed from: history as it stands."""
+    """Everything a subscription's conclusions are computed from: history as it stands.
+
+    `shared` holds what was worked out for another subscription of the same history: thousands can share
+    a target, and what they see of it is the same.
+    """
 
     subscription: Subscription
     targets: Mapping[str, Timeline]
     book: Book
+    shared: dict[Any, Any] = {}
 
     @property
     def zone(self) -> str:
@@ -70,6 +77,14 @@ class View(Struct, frozen=True):
         """The instant the service window ends (ms), NEVER where no end is known."""
         ends_on = self.subscription.ends_on
         return NEVER if ends_on is None else calendar.day_start(ends_on, self.zone)
+
+    def sight(self, start: int, end: int) -> Hashable:
+        """Two subscriptions with the same sight of [start, end) see the same availability in it."""
+        changes = self.subscription.targets
+        planned = any(self.targets[name].maintenance for name in _targets(self) if name in self.targets)
+        judged_from = self.subscription.starts_on if planned else None  # its first month's terms
+        window = max(start, self.window_start), min(end, self.window_end)
+        return (*window, judged_from, tuple(changes.days), tuple(changes.values))
 
     def first_day(self, month: date) -> date:
         """The first local date of (month ∩ service window)."""
@@ -100,11 +115,15 @@ def availability(view: View, start: int, end: int) -> list[Span]:
     """The subscription from `start` to `end`, clipped to its service window; equal neighbours joined."""
     start, end = max(start, view.window_start), min(end, view.window_end)
     if start >= end:
-        return []
+        return _NOWHERE
+    sight = view.sight(start, end)
+    if (known := view.shared.get(sight)) is not None:
+        return cast("list[Span]", known)
     found: list[Span] = []
     for begins, ends, names in target_periods(view, start, end):
         found += _together(view, begins, ends, names)
-    return _joined(found)
+    view.shared[sight] = found = _joined(found)
+    return found
 
 
 def target_periods(view: View, start: int, end: int) -> list[tuple[int, int, tuple[str, ...]]]:

@@ -7,12 +7,12 @@ as it stands; where they differ from what was said, a new revision says so. Noth
 from __future__ import annotations
 
 from datetime import date
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from msgspec import Struct
 
-from services.sla.availability import Status, View, availability, known_until, month_bounds
-from services.sla.credits import Worked
+from services.sla.availability import Span, Status, View, availability, known_until, month_bounds
+from services.sla.credits import Piece, Worked
 from services.sla.outages import concluded, cuts, longer, outage_credit, period, terms_of_cut
 from services.sla.subscriptions import Closed, Figures, Granted
 from services.sla.timeline import NEVER
@@ -72,8 +72,7 @@ def on_change(view: View, since: int, now: int) -> list[Said]:
     closed_end = closed_until(view)
     end = max(known_until(view), now, closed_end or now) + 1
     spans = availability(view, start, end)
-    pieces = concluded(cuts(spans, now >= view.window_end), closed_end)
-    longer_cuts = [cut for cut in pieces if longer(view, cut)]
+    longer_cuts = _longer_cuts(view, spans, now >= view.window_end, closed_end)
 
     months: list[Said] = []
     credits: list[CreditSaid] = []
@@ -91,6 +90,17 @@ def on_change(view: View, since: int, now: int) -> list[Said]:
         wanted = outages.get(cut_start) or _nothing(terms_of_cut(view, cut_start).version)
         credits += _difference(subscription.outages, cut_start, wanted, "outage", period(cut_start))
     return months + sorted(credits, key=lambda said: (said.cause, said.period))
+
+
+def _longer_cuts(
+    view: View, spans: list[Span], window_over: bool, closed_end: int | None
+) -> list[list[Piece]]:
+    sight = id(spans), window_over, closed_end  # the same availability is the same object, kept in `shared`
+    if (known := view.shared.get(sight)) is not None:
+        return cast("list[list[Piece]]", known)
+    pieces = concluded(cuts(spans, window_over), closed_end)
+    view.shared[sight] = found = [cut for cut in pieces if longer(view, cut)]
+    return found
 
 
 def month_name(month: date) -> str:

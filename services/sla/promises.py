@@ -10,6 +10,7 @@ import heapq
 from collections.abc import Callable, Iterable
 from functools import partial
 from hashlib import sha256
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -170,10 +171,10 @@ class Promises:
         `tail` where only more of the last state was observed."""
         if since >= NEVER:
             return []
-        found = []
+        found, shared = [], dict[Any, Any]()
         for subscription in self._in_order(self._subscribers.get(target, ())):
             if not (tail and self._indifferent(subscription, since)):
-                found += self._concluded(subscription, since)
+                found += self._concluded(subscription, since, shared)
         return found
 
     def _indifferent(self, subscription: Subscription, since: int) -> bool:
@@ -246,8 +247,11 @@ class Promises:
         self._schedule(subscription)
         return found
 
-    def _concluded(self, subscription: Subscription, since: int) -> list[Unstamped]:
-        said = conclusions.on_change(self._view(subscription), since, self.history.recorded_at)
+    def _concluded(
+        self, subscription: Subscription, since: int, shared: dict[Any, Any] | None = None
+    ) -> list[Unstamped]:
+        view = View(subscription, self.history.targets, self.history.book, {} if shared is None else shared)
+        said = conclusions.on_change(view, since, self.history.recorded_at)
         return [_unstamped(subscription, each) for each in said]
 
     def _overdue(self) -> list[Unstamped]:

@@ -27,6 +27,7 @@ log = structlog.get_logger()
 WORKER = "promises"
 SOURCE = "/garant/sla/promises"
 SAVE_EVERY_S = 10.0
+_BREATHE = 50
 
 
 class Share:
@@ -134,6 +135,8 @@ class PromisesWorker:
             spoken = share.promises.apply(record.offset, record.value or b"")
             _remember(share.snapshot.origins, record.headers)
             metrics.FOLDED.inc()
+            if record.offset % _BREATHE == 0:
+                await asyncio.sleep(0)  # heartbeats and health answer while a long journal is folded
             if spoken:
                 oldest = min(oldest, record.timestamp)
                 acks += [await self._publish(record.partition, each, record.timestamp) for each in spoken]
