@@ -1,4 +1,7 @@
-"""`garant demo`: break the demo application and mend it. Broken, its process is stopped: its ports refuse."""
+"""`garant demo`: break the demo application and mend it; publish a month of history.
+
+Broken, the application's process is stopped: its ports refuse.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,9 @@ from shared.settings import HomeSettings
 NAME = "demo"
 CHANGE_S = 30.0
 
-app = typer.Typer(no_args_is_help=True, help="The demo application: break it, mend it.")
+app = typer.Typer(
+    no_args_is_help=True, help="Break and mend the demo application; publish a month of history."
+)
 
 
 @app.command(hidden=True)
@@ -39,6 +44,16 @@ def break_() -> None:
 def mend() -> None:
     """Start the demo application again."""
     _change("mended", held=False)
+
+
+@app.command()
+def month() -> None:
+    """Publish last month of a shop that was down for long, and show the credits and the next invoice."""
+    from services.cli.demo_month import month as publish_month  # break and mend need no broker client
+
+    publish_month(
+        HomeSettings().home.absolute(), Console(highlight=False), lambda: time.time_ns() // 1_000_000
+    )
 
 
 def _change(word: str, *, held: bool) -> None:

@@ -1,0 +1,198 @@
+"""`garant demo month`: last month of a demonstration shop, through the same Kafka as everything else, until
+its credits stand on the next invoice."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from services.billing.settings import BillingSettings, caller_token
+from services.cli.demo_history import (
+    ACCOUNT,
+    SUBSCRIPTION,
+    TARGET,
+    credits_of,
+    last_closed_month,
+    month_end,
+    results,
+    subscription_start,
+)
+from services.cli.demo_tables import show
+from services.cli.page import on_page
+from services.cli.publish import publish_facts
+from services.cli.run_state import Run, read_run
+from services.cli.running import kafka_here
+from shared.calendar import add_months, local_date
+from shared.codec import Undecodable, decode_entry, decode_fact, type_of
+from shared.errors import NeedsAPerson
+from shared.facts import TargetObserved
+from shared.kafka import read_topic
+from shared.settings import HomeSettings, KafkaSettings
+from shared.topics import JOURNAL
+
+PATIENCE_S = 120.0
+"""How long each step may take before something is wrong."""
+SOURCE = "/garant/demo"
+
+Say = Callable[[str], None]
+
+
+class NotRunning(NeedsAPerson):
+    """No `garant up` runs on the directory."""
+
+
+class DemoStuck(NeedsAPerson):
+    """A step did not finish, or billing refused; the message says what to look at."""
+
+
+class Billing:
+    """The running billing service, asked as any other program would."""
+
+    def __init__(self, run: Run, home: Path) -> None:
+        settings = BillingSettings()
+        ports = next((one.ports for one in run.components if one.name == "billing"), ())
+        url = settings.url.rstrip("/") or f"http://127.0.0.1:{ports[0] if ports else settings.port}"
+        token = caller_token(settings, home)
+        self._client = httpx.Client(
+            base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=30, trust_env=False
+        )
+
+    def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """The answer's JSON; None where billing knows nothing of the kind. Raises DemoStuck."""
+        try:
+            answer = self._client.request(method, path, json=body)
+        except httpx.HTTPError as error:
+            raise DemoStuck(f"Billing does not answer ({error}). See `garant status`.") from None
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return None
+        if answer.is_error:
+            raise DemoStuck(f"Billing refused {method} {path}: {answer.text[:500]}")
+        return answer.json()
+
+
+def month(home: Path, console: Console, clock: Callable[[], int]) -> None:
+    """Publishes the month unless it is there, waits for its credits, and shows what came of it.
+
+    Raises NotRunning, DemoStuck.
+    """
+    run = read_run(home)
+    if run is None:
+        raise NotRunning(
+            f"Garant does not run on {home}. Start it with `make up`, then run this in another terminal."
+        )
+    settings, billing = kafka_here(), Billing(run, home)
+    known = billing.ask("GET", f"/subscriptions/{SUBSCRIPTION}")
+    if known is None:
+        shown = last_closed_month(clock())
+        with _steps(console) as step:
+            _publish(settings, shown, step("publishing the month's probe results"))
+            _wait_for_journal(settings, month_end(shown), step("the SLA service folds them"))
+            _declare(billing, shown, clock(), step("declaring the subscription in billing"))
+            _wait_for_credits(billing, shown, step("credits: month closed, granted, booked"))
+    else:
+        shown = add_months(date.fromisoformat(known["starts_on"]), 1)
+        console.print(f"The month is already there: subscription {SUBSCRIPTION} of account {ACCOUNT}.")
+        with _steps(console) as step:
+            _wait_for_credits(billing, shown, step("credits: month closed, granted, booked"))
+    on_page(lambda page: show(page, settings, billing.ask, shown))
+
+
+Step = Callable[[str], Callable[[float], None]]
+"""Begins a step of that name; the returned function tells how much of it is done (0 to 1)."""
+
+
+@contextmanager
+def _steps(console: Console) -> Iterator[Step]:
+    """Shows progress on a terminal; elsewhere one line for each step."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+
+        def step(name: str) -> Callable[[float], None]:
+            if not console.is_terminal:
+                console.print(f"{name} ...")
+            task = progress.add_task(name, total=1.0)
+            return lambda done: progress.update(task, completed=done)
+
+        yield step
+
+
+def _publish(settings: KafkaSettings, shown: date, tell: Callable[[float], None]) -> None:
+    facts = list(results(shown))
+    asyncio.run(publish_facts(settings, facts, SOURCE, lambda count: tell(count / len(facts))))
+
+
+def _wait_for_journal(settings: KafkaSettings, end: int, tell: Callable[[float], None]) -> None:
+    """Returns once every journal partition holds that the target was watched to `end` (ms): a subscription
+    that starts after it finds its month complete."""
+    read = dict.fromkeys(range(settings.partitions(JOURNAL)), 0)
+    waiting, deadline = set(read), time.monotonic() + PATIENCE_S
+    while waiting:
+        for partition in sorted(waiting):
+            for record in read_topic(settings, JOURNAL, partition, read[partition]):
+                read[partition] = record.offset + 1
+                if _watched_to(record.value or b"") >= end:
+                    waiting.discard(partition)
+        tell(1 - len(waiting) / len(read))
+        if waiting:
+            _patience(deadline, "The SLA service did not fold the month")
+    tell(1.0)
+
+
+def _watched_to(entry: bytes) -> int:
+    try:
+        fact = decode_entry(entry).fact
+        if type_of(fact) != TargetObserved.__name__:
+            return -1
+        found = decode_fact(fact)
+    except Undecodable:
+        return -1
+    return found.through if isinstance(found, TargetObserved) and found.target == TARGET else -1
+
+
+def _declare(billing: Billing, shown: date, now_ms: int, tell: Callable[[float], None]) -> None:
+    """Starts the subscription and has the terms that have begun invoiced, as a vendor would have done by now:
+    the credits are for the invoice after them."""
+    starts_on = subscription_start(shown)
+    body = {
+        "account": ACCOUNT,
+        "subscription": SUBSCRIPTION,
+        "deployment": "cloud",
+        "targets": [TARGET],
+        "price": "290.00",
+        "currency": "CHF",
+        "term": "month",
+        "starts_on": starts_on.isoformat(),
+        "language": "fr",
+    }
+    billing.ask("POST", "/subscriptions", body)
+    billing.ask("POST", "/invoices", {"through": local_date(now_ms, BillingSettings().zone).isoformat()})
+    tell(1.0)
+
+
+def _wait_for_credits(billing: Billing, shown: date, tell: Callable[[float], None]) -> None:
+    wanted, deadline = set(credits_of(shown)), time.monotonic() + PATIENCE_S
+    while True:
+        rows = billing.ask("GET", f"/subscriptions/{SUBSCRIPTION}/credits") or []
+        booked = wanted & {row["credit"] for row in rows}
+        tell(len(booked) / len(wanted))
+        if booked == wanted:
+            return
+        _patience(deadline, f"Not booked: {', '.join(sorted(wanted - booked))}")
+
+
+def _patience(deadline: float, what: str) -> None:
+    if time.monotonic() >= deadline:
+        raise DemoStuck(
+            f"{what} within {PATIENCE_S:g} s. See `garant status` and the logs in "
+            f"{HomeSettings().home.absolute() / 'logs'}, then run this again: it carries on."
+        )
+    time.sleep(0.25)
