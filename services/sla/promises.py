@@ -160,7 +160,7 @@ class Promises:
 
     def _cancelled(self, fact: facts.MaintenanceCancelled) -> int:
         try:
-            return timeline.cancelled(self._timeline(fact.target), fact)
+            return timeline.cancelled(self.history.targets.get(fact.target, Timeline()), fact)
         except KeyError:
             raise Rejected(
                 f"maintenance {fact.maintenance} of target {fact.target} was never announced"
@@ -178,11 +178,11 @@ class Promises:
         return found
 
     def _indifferent(self, subscription: Subscription, since: int) -> bool:
-        """Whether more of the last state, from `since` on, concludes nothing: the subscription has but this
-        target, its closed months are over, and its service window goes on."""
+        """Whether more of the last state, from `since` on, concludes nothing: the subscription never
+        has another set of targets, its closed months are over, and its service window goes on."""
         view = self._view(subscription)
         over = (closed_until(view) or -NEVER) <= since and view.window_end > self.history.recorded_at
-        return over and len(subscriptions.all_targets(subscription)) == 1
+        return over and [len(names) for names in subscription.targets.values] == [1]
 
     def _started(self, fact: facts.SubscriptionStarted) -> list[Unstamped]:
         if fact.subscription in self.history.subscriptions:
