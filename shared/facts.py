@@ -13,7 +13,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from shared.money import Amount
 from shared.terms import Terms
-from shared.time import Instant
+from shared.time import FIRST_YEAR, LAST_YEAR, Instant
 
 Id = Annotated[str, Meta(min_length=1, max_length=200)]
 Outcome = Literal["up", "down", "unknown"]
@@ -101,6 +101,11 @@ class DowntimeCorrected(Struct, frozen=True, tag=True, tag_field="type"):
     at: Instant
 
 
+def _plausible(day: date, least: int = FIRST_YEAR) -> None:
+    if not least <= day.year <= LAST_YEAR:
+        raise ValueError(f"{day} lies outside the years {least} to {LAST_YEAR}; correct the year")
+
+
 class SubscriptionStarted(Struct, frozen=True, tag=True, tag_field="type"):
     account: Id
     subscription: Id
@@ -112,6 +117,9 @@ class SubscriptionStarted(Struct, frozen=True, tag=True, tag_field="type"):
     starts_on: date
     language: str
 
+    def __post_init__(self) -> None:
+        _plausible(self.starts_on)
+
 
 class SubscriptionChanged(Struct, frozen=True, tag=True, tag_field="type"):
     account: Id
@@ -121,6 +129,9 @@ class SubscriptionChanged(Struct, frozen=True, tag=True, tag_field="type"):
     deployment: Deployment | UnsetType = UNSET
     targets: tuple[Id, ...] | UnsetType = UNSET
 
+    def __post_init__(self) -> None:
+        _plausible(self.effective_on)
+
 
 class SubscriptionCancelled(Struct, frozen=True, tag=True, tag_field="type"):
     """The service window ends at `ends_on` 00:00 local, exclusive."""
@@ -128,6 +139,9 @@ class SubscriptionCancelled(Struct, frozen=True, tag=True, tag_field="type"):
     account: Id
     subscription: Id
     ends_on: date
+
+    def __post_init__(self) -> None:
+        _plausible(self.ends_on)
 
 
 class RequestOpened(Struct, frozen=True, tag=True, tag_field="type"):
@@ -198,6 +212,9 @@ class TermsPublished(Struct, frozen=True, tag=True, tag_field="type"):
     effective_on: date
     major: bool
     terms: Terms
+
+    def __post_init__(self) -> None:
+        _plausible(self.effective_on, least=1)  # "from the beginning" is any date of the past
 
 
 class ClockAdvanced(Struct, frozen=True, tag=True, tag_field="type"):

@@ -11,6 +11,9 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 """24 hours in ms. A local date may be shorter or longer: see `shared.calendar`."""
 
+FIRST_YEAR, LAST_YEAR = 1900, 2999
+"""What is said to happen outside of these years is a slip of the keyboard, beyond what calendars can do."""
+
 _EPOCH_ORDINAL = datetime(1970, 1, 1, tzinfo=UTC).toordinal()
 
 
@@ -25,7 +28,7 @@ def parse_instant(text: str) -> Instant:
     """The instant `text` names, to the millisecond.
 
     Raises ValueError for anything but `YYYY-MM-DDTHH:MM:SS[.mmm]Z`: an instant in another form
-    would come back out as other bytes.
+    would come back out as other bytes; and for one of an implausible year.
     """
     if len(text) == 20 and text.endswith("Z"):
         text = text[:19] + ".000Z"
@@ -35,6 +38,8 @@ def parse_instant(text: str) -> Instant:
         moment = datetime.fromisoformat(text[:23])
     except ValueError as error:
         raise ValueError(f"{text!r} is not an instant: {error}") from None
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise ValueError(f"{text!r} lies outside the years {FIRST_YEAR} to {LAST_YEAR}; correct the year")
     days = moment.toordinal() - _EPOCH_ORDINAL
     seconds = (moment.hour * 60 + moment.minute) * 60 + moment.second
     return Instant(days * DAY + seconds * SECOND + moment.microsecond // 1_000)

@@ -105,6 +105,12 @@ def month_bounds(view: View, month: date) -> tuple[int, int]:
     return start, calendar.day_start(calendar.next_month(month), view.zone)
 
 
+def known_since(view: View) -> int:
+    """The first instant at which anything is stated about the subscription's targets (ms), or NEVER."""
+    targets = (view.targets.get(name, _NOT_DECLARED) for name in _targets(view))
+    return min((timeline.known_since for timeline in targets), default=NEVER)
+
+
 def known_until(view: View) -> int:
     """The end of everything that is stated about the subscription's targets (ms)."""
     targets = (view.targets.get(name, _NOT_DECLARED) for name in _targets(view))

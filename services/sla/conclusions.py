@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 
 from msgspec import Struct
 
-from services.sla.availability import Span, Status, View, availability, known_until, month_bounds
+from services.sla.availability import Span, Status, View, availability, known_since, known_until, month_bounds
 from services.sla.credits import Piece, Worked
 from services.sla.outages import concluded, cuts, longer, outage_credit, period, terms_of_cut
 from services.sla.subscriptions import Closed, Figures, Granted
@@ -111,9 +111,10 @@ def month_name(month: date) -> str:
 def _whole_cuts(view: View, since: int) -> tuple[date, int]:
     """The first month to look at again, and its first instant: back to where no cut may be in progress."""
     month = calendar.month_of(calendar.local_date(since, view.zone))
+    first = max(view.window_start, known_since(view))
     while True:
         start = month_bounds(view, month)[0]
-        if start <= view.window_start:
+        if start <= first:
             return month, start
         before = availability(view, start - 1, start)
         if not before or before[0][2] in (Status.UP, Status.UNMEASURED):

@@ -68,6 +68,12 @@ class Timeline(Struct):
         return max(self.through, self.ats[-1]) if self.ats else -NEVER
 
     @property
+    def known_since(self) -> int:
+        """The first instant of everything stated, corrections included; NEVER where nothing is."""
+        corrected = min((found.starts_at for found in self.corrections), default=NEVER)
+        return min(self.ats[0], corrected) if self.ats else corrected
+
+    @property
     def known_until(self) -> int:
         """The end of everything stated, corrections included; -NEVER where nothing is."""
         corrected = max((found.ends_at for found in self.corrections), default=-NEVER)
@@ -95,10 +101,11 @@ def observed(timeline: Timeline, through: int) -> int:
 
 
 def is_plain_after(timeline: Timeline, instant: int) -> bool:
-    """Whether neither a correction nor a maintenance touches any time from `instant` on."""
+    """Whether every correction and maintenance was over before `instant`: one that ends there still says what
+    comes next."""
     corrected_until = max((found.ends_at for found in timeline.corrections), default=-NEVER)
     planned_until = max((found.ends_at for found in timeline.maintenance.values()), default=-NEVER)
-    return max(corrected_until, planned_until) <= instant
+    return max(corrected_until, planned_until) < instant
 
 
 def _with_silence_before(timeline: Timeline, since: int) -> int:

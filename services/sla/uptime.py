@@ -149,11 +149,13 @@ def next_close(view: View) -> tuple[int, date] | None:
     month = calendar.month_of(view.subscription.starts_on)
     last_change = view.subscription.targets.days[-1]
     while True:
+        while month in view.subscription.months:
+            month = calendar.next_month(month)
         start, end = month_bounds(view, month)
         if start >= view.window_end or (best is not None and end > best[0]):
             return best
         served = _is_served(view, max(start, view.window_start), min(end, view.window_end))
-        if served and month not in view.subscription.months:
+        if served:
             due = end + view.terms_of(month).terms.uptime.close_after_hours * HOUR
             best = min(best, (due, month)) if best else (due, month)
         if not served and month > last_change and not view.subscription.targets.values[-1]:
