@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 from msgspec import Struct
@@ -97,7 +97,13 @@ def _nearest(name: str, names: Sequence[str]) -> str:
 
 def replayed(settings: KafkaSettings, revisions: Sequence[Revision]) -> Replayed:
     """Replays, from its beginning, the journal partition `revisions` follow from, up to the entry that caused
-    the last of them, by the code of the running service. Raises HistoryGone, JournalBroken."""
+    the last of them. Raises HistoryGone, JournalBroken."""
+    return folded(read_topic(settings, JOURNAL, revisions[-1].credit.journal.partition), revisions)
+
+
+def folded(records: Iterable[Record], revisions: Sequence[Revision]) -> Replayed:
+    """What `records`, a journal partition from its beginning, come to by the code of the running service, up
+    to the entry that caused the last of `revisions`. Raises JournalBroken."""
     last = revisions[-1].credit
     offsets = {revision.credit.journal.offset for revision in revisions}
     fold = Promises(History(partition=last.journal.partition))
@@ -105,7 +111,7 @@ def replayed(settings: KafkaSettings, revisions: Sequence[Revision]) -> Replayed
     causes: dict[int, Told] = {}
     said: list[bytes] = []
     entries = 0
-    for record in read_topic(settings, JOURNAL, last.journal.partition):
+    for record in records:
         if record.offset > max(offsets):
             break
         entries += 1

@@ -51,6 +51,10 @@ def _what_happened(console: Console, found: Explanation) -> None:
     ]
     if found.figures is None:
         rows.append(("down", length(found.down_ms)))
+        if not found.counted_ms:
+            rows.append(
+                ("", "This is the cut as a credit was last given for it; see the states and corrections.")
+            )
         if found.lasts:
             rows.append(("", "It had not ended: counted as if it had ended at the end of the closed month."))
     else:
