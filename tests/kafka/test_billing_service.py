@@ -154,7 +154,7 @@ def eventually(check: Callable[[], Any], within_s: float = 40) -> Any:
 
 def say(settings: KafkaSettings, *values: Credit | bytes, headers: Any = ()) -> None:
     """Puts records on sla.credits, all under one account's key."""
-    producer = KafkaProducer(bootstrap_servers=settings.bootstrap)
+    producer = KafkaProducer(bootstrap_servers=settings.bootstrap, retries=20)
     for value in values:
         data = value if isinstance(value, bytes) else encode(value)
         producer.send(settings.topic(CREDITS), key=b"A-1", value=data, headers=list(headers)).get(20)
