@@ -202,13 +202,13 @@ def months(said: Iterable[Outcome]) -> list[outcomes.MonthClosed]:
     return [one for one in said if isinstance(one, outcomes.MonthClosed)]
 
 
+def granted(said: Iterable[Outcome]) -> list[outcomes.CreditGranted]:
+    return [one for one in said if isinstance(one, outcomes.CreditGranted)]
+
+
 def credits(said: Iterable[Outcome]) -> list[tuple[str, str, str]]:
     """(which credit, the difference, the total) of each revision; the cut's start in local time."""
-    return [
-        (named(one), format_amount(one.amount), format_amount(one.total))
-        for one in said
-        if isinstance(one, outcomes.CreditGranted)
-    ]
+    return [(named(one), format_amount(one.amount), format_amount(one.total)) for one in granted(said)]
 
 
 def named(credit: outcomes.CreditGranted) -> str:
@@ -228,5 +228,5 @@ def reasons(said: Iterable[Outcome]) -> list[str]:
 
 def totals(said: Iterable[Outcome]) -> dict[str, str]:
     """The last total of each credit, those at zero left out."""
-    last = {one.credit: one.total for one in said if isinstance(one, outcomes.CreditGranted)}
+    last = {one.credit: one.total for one in granted(said)}
     return {credit: format_amount(total) for credit, total in last.items() if total}

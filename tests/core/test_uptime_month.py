@@ -233,7 +233,8 @@ def test_a_month_is_judged_by_the_terms_of_the_first_day_of_its_window() -> None
     story.tell(published(terms_with(), "old", "2026-01-01"))
     story.tell(published(terms_with(target_percent="100"), "new", "2026-11-10"))
     story.tell(started("S-1"), started("S-2", starts_on="2026-11-10"))
-    story.watch("2026-11-01 00:00", "2027-01-01 00:00", ("2026-11-20 10:00", "2026-11-20 10:01"))
+    story.watch("2026-11-01 00:00", "2026-12-01 00:00", ("2026-11-20 10:00", "2026-11-20 10:01"))
+    story.at("2026-12-02 00:00").tell(observed("2026-12-02 00:00"))
     story.passes("2027-01-01 06:00")
     assert [(month.month, month.subscription, month.terms, month.met) for month in months(story.said)] == [
         ("2026-11", "S-1", "old", True),
