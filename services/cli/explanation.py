@@ -26,7 +26,7 @@ from shared.outcomes import Credit
 from shared.time import HOUR, Instant, format_instant, parse_instant
 
 AROUND = HOUR
-"""How much is shown before and after a cut (ms)."""
+"""How much is shown before a cut, and after it as far as it was known when the credit was given (ms)."""
 
 
 class Stretch(Struct, frozen=True):
@@ -118,7 +118,7 @@ def explained(revisions: Sequence[Revision], replay: Replayed) -> Explanation:
     if credit.cause == "outage":
         start, end, down_ms, lasts = _cut(view, revisions)
         version, figures = view.book.on(local_date(start, view.zone)), None
-        shown = (start - AROUND, end + AROUND)
+        shown = (start - AROUND, max(end, min(end + AROUND, known_until(view))))
     else:
         month = date.fromisoformat(f"{credit.period}-01")
         bounds = month_bounds(view, month)
