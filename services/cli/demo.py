@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import Annotated, NoReturn
 
+import httpx
 import typer
 from rich.console import Console
 
 from services.cli.demo_app import serve_demo
 from services.cli.ports import HOST, accepts
-from services.cli.run_state import read_run
+from services.cli.run_state import Run, read_run
 from shared.settings import HomeSettings
 
 NAME = "demo"
+TARGET = "demo-app"
 CHANGE_S = 30.0
 
 app = typer.Typer(
@@ -76,6 +79,23 @@ def _change(word: str, *, held: bool) -> None:
         time.sleep(0.1)
     listed = " and ".join(str(port) for port in ports)
     Console().print(f"{word}: ports {listed} of {HOST} {'refuse connections' if held else 'answer'}")
+    _watch(run, "down" if held else "up")
+
+
+def _watch(run: Run, state: str) -> None:
+    """Waits until the SLA service sees it, and says since when: the first slot, not the confirming one."""
+    ready_url = next((one.ready_url for one in run.components if one.name == "sla"), None)
+    deadline = time.monotonic() + CHANGE_S
+    while ready_url and time.monotonic() < deadline:
+        with suppress(httpx.HTTPError, ValueError):
+            answer = httpx.get(httpx.URL(ready_url).join("/targets"), timeout=2, trust_env=False)
+            for target in answer.json():
+                if (target["target"], target["state"]) == (TARGET, state):
+                    word = "failing" if state == "down" else "good"
+                    Console().print(f"{TARGET} is {state} since {target['since']}, its first {word} slot")
+                    return
+        time.sleep(0.2)
+    Console().print(f"{TARGET} is not seen {state} yet; see `garant status`")
 
 
 def _give_up(why: str) -> NoReturn:

@@ -13,8 +13,9 @@ from pathlib import Path
 from rich.console import Console
 
 from services.cli.children import children
+from services.cli.demo_start import start_demo
 from services.cli.kept_broker import KeptBroker
-from services.cli.run_state import only_run, read_run, write_run
+from services.cli.run_state import Run, only_run, read_run, write_run
 from services.cli.status import status_table
 from services.cli.stop import Stop, Stopped
 from services.cli.supervisor import Child, Supervisor
@@ -34,11 +35,21 @@ class NoRoom(NeedsAPerson):
 def up() -> None:
     """Run everything here: Kafka, the demo application, probes, SLA and billing. Ctrl-C stops it."""
     home, settings = HomeSettings().home.absolute(), UpSettings()
-    run(home, lambda: children(home, settings), Console(), ready_s=settings.ready_s)
+    declare = None if settings.probes else start_demo
+    run(home, lambda: children(home, settings), Console(), ready_s=settings.ready_s, declare=declare)
+
+
+Declare = Callable[[Path, Run, int], str]
+"""Told the directory, what runs and the time (ms) once all is ready; returns what to tell a person."""
 
 
 def run(
-    home: Path, table: Callable[[], tuple[Child, ...]], console: Console, *, ready_s: float = 90.0
+    home: Path,
+    table: Callable[[], tuple[Child, ...]],
+    console: Console,
+    *,
+    ready_s: float = 90.0,
+    declare: Declare | None = None,
 ) -> None:
     """Runs the children of `table` on directory `home` until SIGINT or SIGTERM, then stops them in order.
 
@@ -47,7 +58,7 @@ def run(
     stop = Stop()
     try:
         with suppress(Stopped), only_run(home), stop.listening():
-            _run(home, table, console, stop, ready_s)
+            _run(home, table, console, stop, ready_s, declare)
     except OSError as problem:
         if problem.errno not in FOR_A_PERSON:
             raise
@@ -59,7 +70,12 @@ def run(
 
 
 def _run(
-    home: Path, table: Callable[[], tuple[Child, ...]], console: Console, stop: Stop, ready_s: float
+    home: Path,
+    table: Callable[[], tuple[Child, ...]],
+    console: Console,
+    stop: Stop,
+    ready_s: float,
+    declare: Declare | None,
 ) -> None:
     broker = KeptBroker(home, console, stop)
     try:
@@ -68,7 +84,8 @@ def _run(
         supervisor = Supervisor(table(), home, env, console)
         try:
             supervisor.start()
-            _wait_until_ready(home, broker, supervisor, console, stop, ready_s)
+            if _wait_until_ready(home, broker, supervisor, console, stop, ready_s):
+                _tell(home, console, declare)
             while not stop.asked.wait(LOOK_S):
                 _look(home, broker, supervisor)
         finally:
@@ -80,7 +97,7 @@ def _run(
 
 def _wait_until_ready(
     home: Path, broker: KeptBroker, supervisor: Supervisor, console: Console, stop: Stop, ready_s: float
-) -> None:
+) -> bool:
     deadline = time.monotonic() + ready_s
     with console.status("starting") if console.is_terminal else nullcontext() as progress:
         while not stop.asked.wait(LOOK_S):
@@ -91,14 +108,26 @@ def _wait_until_ready(
             if progress is not None:
                 progress.update(f"waiting for {', '.join(waiting)}")
     if stop.asked.is_set():
-        return
+        return False
     if waiting:
         console.print(f"[red]not ready[/] after {ready_s:g} s: {', '.join(waiting)}; logs: {home / 'logs'}")
     run = read_run(home)
     if run is not None:
         console.print(status_table(run))
+    return not waiting
+
+
+def _tell(home: Path, console: Console, declare: Declare | None) -> None:
+    run = read_run(home)
+    if declare is not None and run is not None:
+        try:
+            console.print(declare(home, run, time.time_ns() // 1_000_000), soft_wrap=True)
+        except NeedsAPerson as problem:  # what runs, runs
+            console.print(f"[yellow]the demonstration's subscription was not declared[/]: {problem}")
     console.print(
-        "Ctrl-C stops everything. In another terminal: [b]garant status[/], [b]garant demo break[/]."
+        "Ctrl-C stops everything. In another terminal (.venv/bin/garant ...): [b]garant status[/], "
+        "[b]garant demo break[/] and [b]mend[/], [b]garant demo month[/].",
+        soft_wrap=True,
     )
 
 

@@ -1,0 +1,59 @@
+"""What `garant up` declares for the demonstration: a subscription of the demo application, and terms under
+which every cut is credited, so that one of a few seconds can be seen on the next invoice."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from services.cli.demo_history import ACCOUNT
+from services.cli.demo_month import Billing
+from services.cli.publish import publish_facts
+from services.cli.run_state import Run
+from shared.calendar import local_date, month_of
+from shared.codec import decode_fact
+from shared.facts import TermsPublished
+from shared.kafka import read_topic
+from shared.settings import KafkaSettings
+from shared.terms import BUILT_IN
+from shared.topics import TERMS_EVENTS
+
+SUBSCRIPTION = TARGET = "demo-app"
+TERMS = "demo-every-cut"
+PRICE = "290.00"
+
+
+def start_demo(home: Path, run: Run, now_ms: int) -> str:
+    """Declares both unless they are there; returns what it says of them to a person."""
+    today = local_date(now_ms, BUILT_IN.zone)
+    settings = KafkaSettings(bootstrap=run.bootstrap)
+    billing = Billing(run, home)
+    if billing.ask("GET", f"/subscriptions/{SUBSCRIPTION}") is None:
+        body = {
+            "account": ACCOUNT,
+            "subscription": SUBSCRIPTION,
+            "deployment": "cloud",
+            "targets": [TARGET],
+            "price": PRICE,
+            "currency": "CHF",
+            "term": "month",
+            "starts_on": month_of(today).isoformat(),
+            "language": "en",
+        }
+        billing.ask("POST", "/subscriptions", body)
+        billing.ask("POST", "/invoices", {"through": today.isoformat()})  # credits are for the one after it
+    if not _published(settings):
+        outage = replace(BUILT_IN.outage, longer_than_hours=0)
+        terms = TermsPublished(TERMS, today, major=False, terms=replace(BUILT_IN, outage=outage))
+        asyncio.run(publish_facts(settings, [terms], "/garant/demo"))
+    return (
+        f"Account {ACCOUNT} has subscription {SUBSCRIPTION} at CHF {PRICE} a month. Under the terms of the "
+        f"demonstration ({TERMS}) every cut earns a credit, not only one over 24 hours."
+    )
+
+
+def _published(settings: KafkaSettings) -> bool:
+    facts = (decode_fact(record.value or b"") for record in read_topic(settings, TERMS_EVENTS))
+    return any(isinstance(fact, TermsPublished) and fact.version == TERMS for fact in facts)
