@@ -145,6 +145,7 @@ def _messages(topic: Topic) -> dict[str, dict[str, Any]]:
                 "summary": "A record as it was, with where it came from and why it could not be used.",
                 "contentType": "application/octet-stream",
                 "headers": {"allOf": [{"$ref": _SCHEMA + "CloudEvent"}, reason]},
+                "payload": {"description": "any bytes"},
             }
         }
     name = "".join(part.capitalize() for part in topic.name.split("."))
@@ -152,6 +153,7 @@ def _messages(topic: Topic) -> dict[str, dict[str, Any]]:
         name: {
             "summary": "For the service that wrote it only; its form may change with any version.",
             "contentType": "application/msgpack",
+            "payload": {"description": "any bytes"},
         }
     }
 
@@ -227,7 +229,7 @@ def _text_form(kind: type[Any]) -> dict[str, Any]:
 def _asyncapi_form(schema: Any) -> Any:
     """JSON Schema 2020-12 as msgspec writes it, in the words of AsyncAPI's own schema object: pairs of one
     kind as arrays of two, and unions told apart by their fields alone."""
-    if isinstance(schema, list):
+    if isinstance(schema, list | tuple):
         return [_asyncapi_form(one) for one in schema]
     if not isinstance(schema, dict):
         return schema

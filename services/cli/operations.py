@@ -68,15 +68,17 @@ def usual_settings() -> KafkaSettings:
     return KafkaSettings.model_construct(**usual)
 
 
-def subscribed(broker: KafkaBroker, settings: KafkaSettings) -> Iterator[tuple[Topic, str, str]]:
+def subscribed(broker: KafkaBroker, settings: KafkaSettings) -> list[tuple[Topic, str, str]]:
     """Each topic `broker` subscribes to, by FastStream's own specification: with the title of the subscriber
-    and its consumer group."""
+    and its consumer group. In the registry's order: FastStream keeps subscribers in no order."""
     by_name = {settings.topic(topic): topic for topic in TOPICS}
+    found = []
     for subscriber in broker.subscribers:
         described: Any = subscriber.specification
         group = getattr(subscriber, "group_id", None) or ""
         for name in described.topics:
-            yield by_name[name], described.config.title_ or "", group
+            found.append((by_name[name], described.config.title_ or "", group))
+    return sorted(found, key=lambda one: TOPICS.index(one[0]))
 
 
 def _said(
