@@ -49,7 +49,9 @@ def alone(function: Callable[..., T], *arguments: Any) -> T:
         return pool.submit(function, *arguments).result()
 
 
-def measure(bootstrap: str, targets: int = 1_000, records: int = 1_000_000, rounds: int = 5) -> dict[str, Any]:
+def measure(
+    bootstrap: str, targets: int = 1_000, records: int = 1_000_000, rounds: int = 5
+) -> dict[str, Any]:
     """Appends `records` records of `targets` targets, then lets both fold all of them `rounds` times.
 
     Returns records a second (wall clock) and microseconds of processor time a record for each round, and
@@ -110,7 +112,12 @@ async def _append(settings: KafkaSettings, targets: int, slots: int) -> dict[str
                 waiting.append(await producer.send_batch(batch, topic, partition=partition))
         await asyncio.gather(*waiting)
     took = time.perf_counter() - began
-    return {"records": count, "targets": targets, "bytes_of_a_value": bytes_ // count, "took_s": round(took, 1)}
+    return {
+        "records": count,
+        "targets": targets,
+        "bytes_of_a_value": bytes_ // count,
+        "took_s": round(took, 1),
+    }
 
 
 def bare(settings: KafkaSettings) -> dict[str, Any]:

@@ -32,7 +32,9 @@ SAVE_EVERY_S = 2.0
 POSITION_KEY = b"@position"
 """Key of the record that says up to where every target's saved state goes at least. Target ids are keys of
 the other records, behind a "=" so that no id can be taken for it."""
-MAX_RECORDS = 20_000
+MAX_RECORDS = 250
+"""Records of a batch. With more of them the garbage collector starts to walk each batch, with fewer the
+framework's cost of a batch shows: see docs/reference/benchmarks.md."""
 
 
 class Saved(Struct, frozen=True):
@@ -50,10 +52,10 @@ class Position(Struct, frozen=True):
 
 
 class Share(Struct):
-    """One partition of probe.results in this instance's hands; `position` is the last offset folded."""
+    """One partition of probe.results in this instance's hands; `position` is the last offset folded. The
+    states to save are those whose own position is beyond `saved`."""
 
     states: dict[str, TargetState] = {}
-    dirty: set[str] = set()
     position: int = -1
     saved: int = -1
 
@@ -110,9 +112,12 @@ class UptimeWorker:
 
     async def _fold(self, batch: Batch) -> None:
         said: list[tuple[int, int, Sequence[TargetStateChanged | TargetObserved], int]] = []
+        partition, share = -1, None
         for record in batch:
-            partition, offset = record.partition, record.offset
-            share = self.shares.get(partition)
+            if record.partition != partition:  # a batch holds each partition's records together
+                partition = record.partition
+                share = self.shares.get(partition)
+            offset = record.offset
             if share is None or offset <= share.position:
                 continue
             try:
@@ -122,7 +127,6 @@ class UptimeWorker:
                 share.position = offset
                 continue
             found = observe(share.states, fact, record.timestamp, offset)
-            share.dirty.add(fact.target)
             share.position = offset
             if found:
                 said.append((partition, offset, found, record.timestamp))
@@ -147,10 +151,12 @@ class UptimeWorker:
     async def _save(self, consumer: Any) -> None:
         """States of the targets that changed, then the position they reach, then the group's offsets."""
         topic, acks = self._settings.topic(UPTIME_STATE), []
-        changed = {partition: share for partition, share in self.shares.items() if share.dirty}
+        changed = {
+            partition: share for partition, share in self.shares.items() if share.position > share.saved
+        }
         for partition, share in changed.items():
-            for target in share.dirty:
-                if (state := share.states.get(target)) is not None:
+            for target, state in share.states.items():
+                if state.position > share.saved:
                     data = encode_state(Saved(STATE_VERSION, state))
                     acks.append(await self._keep(topic, b"=" + target.encode(), data, partition))
         await asyncio.gather(*acks)
@@ -163,7 +169,6 @@ class UptimeWorker:
         await asyncio.gather(*acks)
         offsets = {}
         for partition, share in changed.items():
-            share.dirty.clear()
             share.saved = share.position
             offsets[TopicPartition(self._settings.topic(PROBE_RESULTS), partition)] = share.position + 1
         self._saved_at = time.monotonic()
@@ -186,7 +191,8 @@ class UptimeWorker:
             await self._hand_over(set(self.shares))
 
     async def _hand_over(self, partitions: set[int]) -> None:
-        if any(self.shares[partition].dirty for partition in partitions if partition in self.shares):
+        held = [self.shares[partition] for partition in partitions if partition in self.shares]
+        if any(share.position > share.saved for share in held):
             await self._save(self.subscriber.consumer)
         for partition in partitions:
             self.shares.pop(partition, None)
