@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -27,7 +26,6 @@ def _write(value: object) -> str:
     raise NotImplementedError(f"{type(value).__name__} has no form on the log")
 
 
-@lru_cache(maxsize=65_536)
 def _read(kind: type, value: Any) -> Any:
     if not isinstance(value, str):
         raise ValueError(f"Expected `str`, got `{type(value).__name__}`")

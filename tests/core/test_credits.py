@@ -245,7 +245,7 @@ def test_the_fee_is_that_of_the_dates_in_the_service_window_at_their_rates() -> 
 
 
 def test_rounding_happens_once_on_the_total() -> None:
-    """CHF 1.83 a year is 0.00501 a day, which alone would round to 0.01: two days are 0.01, three are 0.02."""
+    """CHF 1.83 a year is 0.00501 a day, which alone rounds to 0.01: two days are 0.01, three 0.02."""
     for length, earned in ((25 * HOUR, "0.01"), (49 * HOUR, "0.02")):
         story = november(after(TEN, length), price="1.83")
         assert [total for _, _, total in credits(story.said)] == [earned]
