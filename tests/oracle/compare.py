@@ -40,6 +40,16 @@ def of_product(lines: list[dict[str, Any]]) -> list[Outcome]:
     return [comparable(json.loads(line)) for line in replay_lines(replay_file(lines))]
 
 
+def told(seed: int) -> str | None:
+    """How replay and model differ on `history(seed)`, or None."""
+    return difference(history(seed))
+
+
+def probed(seed: int) -> str | None:
+    """How they differ on `probe_history(seed)`, or None."""
+    return difference(probe_history(seed), probed=True)
+
+
 def difference(lines: list[dict[str, Any]], *, probed: bool = False) -> str | None:
     """The first difference between model and product, readable; None when they agree.
 
