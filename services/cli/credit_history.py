@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 from msgspec import Struct
 
-from services.sla.promises import History, Promises
+from services.sla.promises import History, JournalBroken, Promises
 from shared.cloudevents import ORIGIN
 from shared.codec import Undecodable, decode_credit, decode_entry, decode_fact
 from shared.errors import NeedsAPerson
@@ -29,6 +29,10 @@ _LISTED = 10
 
 class UnknownCredit(NeedsAPerson):
     """No credit of that name was ever granted; the message lists the nearest ones."""
+
+
+class JournalUnreadable(NeedsAPerson):
+    """A record of the journal is no entry; the message says which, and what to do."""
 
 
 class Revision(Struct, frozen=True):
@@ -97,8 +101,12 @@ def _nearest(name: str, names: Sequence[str]) -> str:
 
 def replayed(settings: KafkaSettings, revisions: Sequence[Revision]) -> Replayed:
     """Replays, from its beginning, the journal partition `revisions` follow from, up to the entry that caused
-    the last of them. Raises HistoryGone, JournalBroken."""
-    return folded(read_topic(settings, JOURNAL, revisions[-1].credit.journal.partition), revisions)
+    the last of them. Raises HistoryGone, JournalUnreadable."""
+    records = read_topic(settings, JOURNAL, revisions[-1].credit.journal.partition)
+    try:
+        return folded(records, revisions)
+    except JournalBroken as broken:
+        raise JournalUnreadable(str(broken)) from broken
 
 
 def folded(records: Iterable[Record], revisions: Sequence[Revision]) -> Replayed:

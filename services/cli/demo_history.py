@@ -14,7 +14,7 @@ from msgspec import Struct
 from shared.calendar import add_months, day_start, local_date, month_of, next_month
 from shared.facts import Check, Fact, ProbeResult, TargetDeclared
 from shared.terms import BUILT_IN
-from shared.time import HOUR, MINUTE, Instant, format_instant
+from shared.time import HOUR, MINUTE, Instant
 
 ACCOUNT = "demo"
 SUBSCRIPTION = "demo-shop"
@@ -75,12 +75,6 @@ def faults(month: date) -> tuple[Fault, ...]:
 def silence(month: date) -> tuple[int, int]:
     """Five and a half hours in which no agent reported: unmeasured, neither up nor down (ms)."""
     return _at(month, 21, 11, 0), _at(month, 21, 16, 30)
-
-
-def credits_of(month: date) -> tuple[str, str]:
-    """The ids of the two credits the month earns."""
-    started = format_instant(long_cut(month).starts_at)
-    return f"{SUBSCRIPTION}/outage/{started}", f"{SUBSCRIPTION}/uptime/{month:%Y-%m}"
 
 
 def month_end(month: date) -> int:

@@ -20,13 +20,13 @@ from services.cli.demo_history import (
     ACCOUNT,
     SUBSCRIPTION,
     TARGET,
-    credits_of,
     last_closed_month,
     month_end,
     results,
     subscription_start,
 )
 from services.cli.demo_tables import show
+from services.cli.journal import replay_journal
 from services.cli.page import on_page
 from services.cli.publish import publish_facts
 from services.cli.run_state import Run, read_run
@@ -36,6 +36,8 @@ from shared.codec import Undecodable, decode_entry, decode_fact, type_of
 from shared.errors import NeedsAPerson
 from shared.facts import TargetObserved
 from shared.kafka import read_topic
+from shared.money import format_amount
+from shared.outcomes import CreditGranted, MonthClosed
 from shared.settings import HomeSettings, KafkaSettings
 from shared.topics import JOURNAL
 
@@ -97,12 +99,12 @@ def month(home: Path, console: Console, clock: Callable[[], int]) -> None:
             _publish(settings, shown, step("publishing the month's probe results"))
             _wait_for_journal(settings, month_end(shown), step("the SLA service folds them"))
             _declare(billing, shown, clock(), step("declaring the subscription in billing"))
-            _wait_for_credits(billing, shown, step("credits: month closed, granted, booked"))
+            _wait_for_credits(settings, billing, shown, step("credits: month closed, granted, booked"))
     else:
         shown = add_months(date.fromisoformat(known["starts_on"]), 1)
         console.print(f"The month is already there: subscription {SUBSCRIPTION} of account {ACCOUNT}.")
         with _steps(console) as step:
-            _wait_for_credits(billing, shown, step("credits: month closed, granted, booked"))
+            _wait_for_credits(settings, billing, shown, step("credits: month closed, granted, booked"))
     on_page(lambda page: show(page, settings, billing.ask, shown))
 
 
@@ -178,15 +180,35 @@ def _declare(billing: Billing, shown: date, now_ms: int, tell: Callable[[float],
     tell(1.0)
 
 
-def _wait_for_credits(billing: Billing, shown: date, tell: Callable[[float], None]) -> None:
-    wanted, deadline = set(credits_of(shown)), time.monotonic() + PATIENCE_S
+def _wait_for_credits(
+    settings: KafkaSettings, billing: Billing, shown: date, tell: Callable[[float], None]
+) -> None:
+    """Returns once billing has booked what the live journal, replayed, comes to."""
+    deadline = time.monotonic() + PATIENCE_S
+    while (owed := _owed(settings, shown)) is None:
+        _patience(deadline, "The month did not close")
     while True:
         rows = billing.ask("GET", f"/subscriptions/{SUBSCRIPTION}/credits") or []
-        booked = wanted & {row["credit"] for row in rows}
-        tell(len(booked) / len(wanted))
-        if booked == wanted:
+        granted = {row["credit"]: row["granted"] for row in rows}
+        missing = [credit for credit, total in owed.items() if granted.get(credit) != total]
+        tell(1 - len(missing) / max(len(owed), 1))
+        if not missing:
             return
-        _patience(deadline, f"Not booked: {', '.join(sorted(wanted - booked))}")
+        _patience(deadline, f"Billing did not book {', '.join(missing)}")
+
+
+def _owed(settings: KafkaSettings, shown: date) -> dict[str, str] | None:
+    """The total of each of the subscription's credits by a replay of the journal; None before the month
+    has closed. By which terms it is judged is not for the demonstration to know."""
+    closed, owed = False, dict[str, str]()
+    for _, each in replay_journal(settings):
+        for spoken in each:
+            match spoken.outcome:
+                case MonthClosed(subscription=subscription, month=name) if subscription == SUBSCRIPTION:
+                    closed = closed or name == f"{shown:%Y-%m}"
+                case CreditGranted(subscription=subscription) as credit if subscription == SUBSCRIPTION:
+                    owed[credit.credit] = format_amount(credit.total)
+    return owed if closed else None
 
 
 def _patience(deadline: float, what: str) -> None:

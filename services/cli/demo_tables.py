@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from services.cli.demo_history import SUBSCRIPTION, credits_of
+from services.cli.demo_history import SUBSCRIPTION
 from services.cli.words import length, month
 from shared.codec import decode_outcome
 from shared.kafka import read_topic
@@ -43,7 +43,7 @@ def show(console: Console, settings: KafkaSettings, ask: Ask, shown: date) -> No
     if draft is not None:
         console.print(_invoice_table("The next invoice (draft)", draft))
     console.print("Why? Down to the probe results, proved by a replay:")
-    for credit in credits_of(shown):
+    for credit in latest:
         console.print(Text(f"  garant explain {credit}", "bold"), soft_wrap=True)
 
 
@@ -83,6 +83,8 @@ def _credit_table(latest: dict[str, Credit], rows: list[dict[str, Any]]) -> Tabl
 
 def _why(credit: Credit) -> str:
     worked = credit.calculation
+    if worked["rule"] == "none":
+        return "taken back: nothing is owed any more"
     if "days" not in worked:
         return f"by rule {worked['rule']}: exactly {worked['exact']}"
     days = worked["days"]

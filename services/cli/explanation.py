@@ -26,7 +26,7 @@ from shared.outcomes import Credit
 from shared.time import HOUR, Instant, format_instant, parse_instant
 
 AROUND = HOUR
-"""How much is shown before a cut, and after it as far as it was known when the credit was given (ms)."""
+"""How far the state before a cut is shown, and the one after it where it was known by then (ms)."""
 
 
 class Stretch(Struct, frozen=True):
@@ -129,6 +129,8 @@ def explained(revisions: Sequence[Revision], replay: Replayed) -> Explanation:
     found = list(_stretches(view, replay, *shown))
     if figures is not None:
         found = [one for one in found if one.state != _WORDS[Seen.UP]]
+    else:
+        found = [one for one in found if one.ends_at >= start and one.starts_at <= end]
     return Explanation(
         credit=credit.credit,
         account=credit.account,
@@ -182,8 +184,8 @@ _WORDS = {
     Seen.UP: "up",
     Seen.DOWN: "down",
     Seen.UNMEASURED: "unmeasured",
-    Seen.SILENT: "unmeasured (nothing is known)",
-    Seen.WAITING: "unmeasured (no news since it was down)",
+    Seen.SILENT: "unmeasured",
+    Seen.WAITING: "unmeasured",
 }
 
 

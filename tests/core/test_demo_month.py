@@ -13,8 +13,8 @@ from services.cli.demo_history import (
     LOCATIONS,
     SUBSCRIPTION,
     TARGET,
-    credits_of,
     last_closed_month,
+    long_cut,
     month_end,
     results,
     subscription_start,
@@ -24,7 +24,7 @@ from shared.codec import decode_outcome, encode
 from shared.facts import ClockAdvanced, Fact, ProbeResult, SubscriptionStarted
 from shared.money import Amount
 from shared.outcomes import CreditGranted, MonthClosed, Outcome
-from shared.time import HOUR, MINUTE, Instant, parse_instant
+from shared.time import HOUR, MINUTE, Instant, format_instant, parse_instant
 
 
 def line(recorded_at: int, fact: Fact) -> bytes:
@@ -70,9 +70,15 @@ def test_the_month_closes_once_with_its_final_figures(month: date, outcomes: lis
     assert closed.unmeasured_ms == 5 * HOUR + 30 * MINUTE
 
 
-def test_it_earns_exactly_the_two_credits_that_are_announced(month: date, outcomes: list[Outcome]) -> None:
+def test_it_earns_a_credit_for_the_long_cut_and_one_for_the_rest_of_the_month(
+    month: date, outcomes: list[Outcome]
+) -> None:
     credits = [one for one in outcomes if isinstance(one, CreditGranted)]
-    assert tuple(one.credit for one in credits) == credits_of(month)
+    began = format_instant(long_cut(month).starts_at)
+    assert [one.credit for one in credits] == [
+        f"{SUBSCRIPTION}/outage/{began}",
+        f"{SUBSCRIPTION}/uptime/{month:%Y-%m}",
+    ]
     assert [len(one.calculation["days"]) for one in credits] == [2, 1]
     assert {one.revision for one in credits} == {1}
 

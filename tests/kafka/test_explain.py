@@ -93,6 +93,19 @@ def test_an_unknown_credit_is_an_error_that_names_the_nearest(
     assert "Traceback" not in told.stderr
 
 
+def test_a_journal_that_cannot_be_read_is_an_error_that_says_where(
+    topics: KafkaSettings, log: KafkaProducer
+) -> None:
+    records = journal(cut_of_30_hours())
+    (revision,) = credits(records)[OUTAGE]
+    records[1] = records[1]._replace(value=b"torn")
+    leave(log, topics, records, [revision.data])
+    told = explain(OUTAGE)
+    assert told.returncode == 1
+    assert "offset 1 is no journal entry" in told.stderr
+    assert "Traceback" not in told.stderr
+
+
 def slot_results(slot: int, failing: Sequence[str]) -> Iterator[Fact]:
     for location in ("geneva", "lugano", "zurich"):
         for check in ("icmp", "tcp:443"):
