@@ -13,6 +13,9 @@ from shared.time import Instant, format_instant, parse_instant
 
 T = TypeVar("T")
 
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What bytes of any kind can do to a decoder."""
+
 
 class Undecodable(ValueError):
     """Bytes that are no record of ours; the message says what is wrong with them."""
@@ -60,7 +63,7 @@ def decode_probe_fact(data: bytes | msgspec.Raw) -> ProbeFact:
     """`decode_fact` for the two facts of probe.results, the hot path. Raises Undecodable."""
     try:
         return _probe_fact.decode(data)  # type: ignore[no-any-return]
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise Undecodable(str(error)) from None
 
 
@@ -88,7 +91,7 @@ def is_object(data: bytes) -> bool:
     """Whether `data` is one JSON object: enough for a place in the journal, even if it is rejected there."""
     try:
         return isinstance(_any.decode(data), dict)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except _UNREADABLE:
         return False
 
 
@@ -116,7 +119,7 @@ def type_of(data: bytes | msgspec.Raw) -> str:
     """The `type` a record claims to be; empty where it claims none."""
     try:
         return _typed.decode(data).type
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _UNREADABLE:
         return ""
 
 
@@ -128,5 +131,5 @@ def compact(data: bytes | msgspec.Raw) -> bytes:
 def _decode(decoder: msgspec.json.Decoder[Any], data: bytes | msgspec.Raw) -> Any:
     try:
         return decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise Undecodable(str(error)) from None
