@@ -21,12 +21,17 @@ from services.sla.terms import Version
 from services.sla.timeline import Seen, Timeline, stretches
 from shared import facts
 from shared.calendar import local_date
+from shared.errors import NeedsAPerson
 from shared.money import Amount
 from shared.outcomes import Credit
 from shared.time import HOUR, Instant, format_instant, parse_instant
 
 AROUND = HOUR
 """How far the state before a cut is shown, and the one after it where it was known by then (ms)."""
+
+
+class Unfounded(NeedsAPerson):
+    """A credit stands on the log that does not follow from the journal."""
 
 
 class Stretch(Struct, frozen=True):
@@ -111,9 +116,17 @@ class Explanation(Struct, frozen=True):
 
 
 def explained(revisions: Sequence[Revision], replay: Replayed) -> Explanation:
-    """The explanation of a credit from its revisions, ascending, and the journal up to the last of them."""
+    """The explanation of a credit from its revisions, ascending, and the journal up to the last of them.
+
+    Raises Unfounded."""
     credit = revisions[-1].credit
     history = replay.history
+    if not replay.said:
+        raise Unfounded(
+            f"The journal leads to no credit {credit.credit}: replayed from its beginning to offset "
+            f"{credit.journal.offset} of partition {credit.journal.partition} it never says it. "
+            "Do not pay it; find out who wrote it to the log."
+        )
     view = View(history.subscriptions[credit.subscription], history.targets, history.book)
     if credit.cause == "outage":
         start, end, down_ms, lasts = _cut(view, revisions)

@@ -13,8 +13,9 @@ from rich.console import Console
 from services.cli.arithmetic import total_of
 from services.cli.credit_history import Revision, folded
 from services.cli.explained_page import show
-from services.cli.explanation import explained
+from services.cli.explanation import Unfounded, explained
 from services.cli.words import about, length, local_time
+from shared.codec import encode
 from shared.facts import (
     ClockAdvanced,
     DowntimeCorrected,
@@ -137,6 +138,15 @@ def test_the_replay_agrees_with_the_log_to_the_byte_or_says_so() -> None:
     forged = Revision(revisions[0].credit, revisions[0].data.replace(b'"6.58"', b'"9.87"'))
     assert not explained([forged, revisions[1]], replay).proof.agrees
     assert not explained([revisions[1]], replay).proof.agrees
+
+
+def test_a_credit_the_journal_never_led_to_is_not_explained_but_refused() -> None:
+    records = journal(cut_of_30_hours())
+    forged = credits(records)[OUTAGE][0].credit
+    forged = replace(forged, subscription="S-9", credit=OUTAGE.replace("S-1", "S-9"))
+    revisions = [Revision(forged, encode(forged))]
+    with pytest.raises(Unfounded, match="Do not pay it"):
+        explained(revisions, folded(records, revisions))
 
 
 def test_a_replay_stops_at_the_entry_that_caused_the_last_revision() -> None:
