@@ -15,11 +15,11 @@ import pytest
 from kafka import KafkaAdminClient
 from rich.console import Console
 
-from services.cli.broker import open_broker
-from services.cli.broker_config import DEPLOY, BrokerFailed, BrokerSettings
-from services.cli.jars import fetch_jars, read_lock
-from services.cli.local_kafka import LocalKafka, start_local_kafka
-from services.cli.ports import free_port
+from services.cli.local.broker import open_broker
+from services.cli.local.config import DEPLOY, BrokerFailed, BrokerSettings
+from services.cli.local.jars import fetch_jars, read_lock
+from services.cli.local.local_kafka import LocalKafka, start_local_kafka
+from services.cli.local.ports import free_port
 from shared.kafka import BrokerUnreachable, ensure_topics
 from shared.settings import KafkaSettings
 

@@ -14,15 +14,21 @@ from shared import logs
 from shared.errors import NeedsAPerson
 
 _COMMANDS = {
-    "up": ("services.cli.up:up", "Run everything here: broker, demo application, agents, SLA, billing."),
-    "status": ("services.cli.status:status", "What is up."),
-    "demo": ("services.cli.demo:app", "Break and mend the demo application; publish a month of history."),
-    "replay": ("services.cli.replay_command:replay", "Replay a history and print every outcome."),
-    "explain": ("services.cli.explain:explain", "Why a credit was granted."),
+    "up": (
+        "services.cli.up.command:up",
+        "Run everything here, until Ctrl-C.",
+    ),
+    "status": ("services.cli.up.status:status", "What is up."),
+    "demo": (
+        "services.cli.demo.command:app",
+        "Break and mend the demo application; publish a month.",
+    ),
+    "replay": ("services.cli.audit.replay_command:replay", "Replay a history and print every outcome."),
+    "explain": ("services.cli.audit.explain:explain", "Why a credit was granted."),
     "publish": ("services.cli.publish:publish", "Put facts on their topics."),
-    "broker": ("services.cli.broker_command:broker", "Run only the broker."),
-    "topics": ("services.cli.topics_command:topics", "Create the topics that are missing."),
-    "asyncapi": ("services.cli.asyncapi:asyncapi", "Print the AsyncAPI document of every topic."),
+    "broker": ("services.cli.local.command:broker", "Run only the broker."),
+    "topics": ("services.cli.topics:topics", "Create the topics that are missing."),
+    "asyncapi": ("services.cli.asyncapi.command:asyncapi", "Print the AsyncAPI document of every topic."),
     "probe": ("services.probe.command:app", "Run a probe agent."),
     "sla": ("services.sla.command:run", "Run the SLA service."),
     "billing": ("services.billing.command:app", "Run billing; subscriptions, credits, invoices."),

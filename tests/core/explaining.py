@@ -8,8 +8,8 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from services.cli.credit_history import Revision, folded
-from services.cli.explanation import Explanation, explained
+from services.cli.audit.credit_history import Revision, folded
+from services.cli.audit.explanation import Explanation, explained
 from services.sla import promises
 from services.sla.promises import History, Promises
 from shared.cloudevents import ORIGIN

@@ -11,9 +11,9 @@ import pytest
 import yaml
 from faststream.specification.asyncapi.v3_0_0.schema import ApplicationSchema
 
-from services.cli.asyncapi import DOCUMENT, OutOfDate, check_file
-from services.cli.asyncapi_document import as_yaml, document
-from services.cli.operations import operations, subscribed, usual_settings
+from services.cli.asyncapi.command import DOCUMENT, OutOfDate, check_file
+from services.cli.asyncapi.document import as_yaml, document
+from services.cli.asyncapi.operations import operations, subscribed, usual_settings
 from services.sla.app.service import SlaSettings, build
 from shared.topics import TOPICS
 

@@ -7,7 +7,8 @@ from datetime import date
 
 import pytest
 
-from services.cli.demo_history import (
+from services.cli.audit.replay import replay_lines
+from services.cli.demo.history import (
     ACCOUNT,
     CHECKS,
     LOCATIONS,
@@ -19,7 +20,6 @@ from services.cli.demo_history import (
     results,
     subscription_start,
 )
-from services.cli.replay import replay_lines
 from shared.codec import decode_outcome, encode
 from shared.facts import ClockAdvanced, Fact, ProbeResult, SubscriptionStarted
 from shared.money import Amount

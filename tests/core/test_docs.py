@@ -12,7 +12,7 @@ from typing import Any, get_args
 import pytest
 from pydantic_settings import BaseSettings
 
-from services.cli.replay import replay_lines
+from services.cli.audit.replay import replay_lines
 from shared import facts, outcomes, terms
 from shared.codec import decode_fact
 from shared.topics import TOPICS, Spread

@@ -10,11 +10,11 @@ import pytest
 from msgspec.structs import replace
 from rich.console import Console
 
-from services.cli.arithmetic import total_of
-from services.cli.credit_history import Revision, folded
-from services.cli.explained_page import show
-from services.cli.explanation import Unfounded, explained
-from services.cli.words import about, length, local_time
+from services.cli.audit.arithmetic import total_of
+from services.cli.audit.credit_history import Revision, folded
+from services.cli.audit.explained_page import show
+from services.cli.audit.explanation import Unfounded, explained
+from services.cli.audit.words import about, length, local_time
 from shared.codec import encode
 from shared.facts import (
     ClockAdvanced,

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from services.cli.replay import replay_lines
+from services.cli.audit.replay import replay_lines
 from services.sla.states import TargetState, observe
 from shared.facts import Check, ProbeResult, TargetDeclared, TargetStateChanged
 from shared.time import MINUTE, Instant, parse_instant

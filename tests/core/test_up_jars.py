@@ -14,9 +14,9 @@ from typing import ClassVar
 import pytest
 from rich.console import Console
 
-from services.cli.broker_config import DEPLOY
-from services.cli.jars import Jar, JarsUnavailable, fetch_jars, read_lock
-from services.cli.ports import HOST, free_port
+from services.cli.local.config import DEPLOY
+from services.cli.local.jars import Jar, JarsUnavailable, fetch_jars, read_lock
+from services.cli.local.ports import HOST, free_port
 
 CONTENT = {name: name.encode() * 50_000 for name in ("alpha", "beta", "gamma")}
 JARS = tuple(

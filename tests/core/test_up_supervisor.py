@@ -16,11 +16,11 @@ import httpx
 import pytest
 from rich.console import Console
 
-from services.cli.ports import HOST, accepts, free_port
-from services.cli.run_state import AlreadyRuns, Run, only_run, read_run, write_run
-from services.cli.status import state_of
-from services.cli.supervisor import Child, Supervisor, last_line
-from services.cli.tether import command_line
+from services.cli.local.ports import HOST, accepts, free_port
+from services.cli.up.run_state import AlreadyRuns, Run, only_run, read_run, write_run
+from services.cli.up.status import state_of
+from services.cli.up.supervisor import Child, Supervisor, last_line
+from services.cli.up.tether import command_line
 from shared.health import PortTaken
 
 STAND_IN = """
@@ -173,7 +173,7 @@ def test_nothing_is_left_when_the_supervisor_is_killed(tmp_path: Path) -> None:
         "import sys, time\n"
         "from pathlib import Path\n"
         "from rich.console import Console\n"
-        "from services.cli.supervisor import Child, Supervisor\n"
+        "from services.cli.up.supervisor import Child, Supervisor\n"
         "one = Supervisor((Child('service', tuple(sys.argv[2:])),), Path(sys.argv[1]), {}, Console())\n"
         "one.start()\n"
         "print(one.components()[0].pid, flush=True)\n"
@@ -222,7 +222,7 @@ def test_status_asks_each_component_now(watch: Callable[..., Watch], tmp_path: P
 
 def test_the_demo_application_answers_on_both_ports() -> None:
     http_port, tcp_port = free_port(), free_port()
-    code = "from services.cli.demo import app; app()"
+    code = "from services.cli.demo.command import app; app()"
     arguments = ["serve", "--http-port", str(http_port), "--tcp-port", str(tcp_port)]
     demo = subprocess.Popen([sys.executable, "-c", code, *arguments])
     try:

@@ -18,8 +18,8 @@ import httpx
 import msgspec
 import pytest
 
-from services.cli.journal import replay_journal
-from services.cli.ports import free_port
+from services.cli.audit.journal import replay_journal
+from services.cli.local.ports import free_port
 from services.cli.publish import publish_facts
 from shared.calendar import local_date
 from shared.facts import TermsPublished

@@ -18,8 +18,8 @@ from msgspec.structs import replace
 from sqlalchemy import Engine, text
 
 from services.billing.database import migrate, open_engine, writing
-from services.cli.local_kafka import LocalKafka
-from services.cli.ports import free_port
+from services.cli.local.local_kafka import LocalKafka
+from services.cli.local.ports import free_port
 from shared.cloudevents import DEAD_LETTER_REASON, ORIGIN
 from shared.codec import encode
 from shared.kafka import Record, read_topic

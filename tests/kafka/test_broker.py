@@ -13,11 +13,11 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from rich.console import Console
 
-from services.cli.broker import NamedBroker, open_broker
-from services.cli.broker_config import BrokerFailed
-from services.cli.local_kafka import find_running
-from services.cli.ports import accepts, free_port
-from services.cli.tether import command_line
+from services.cli.local.broker import NamedBroker, open_broker
+from services.cli.local.config import BrokerFailed
+from services.cli.local.local_kafka import find_running
+from services.cli.local.ports import accepts, free_port
+from services.cli.up.tether import command_line
 from shared.kafka import BrokerUnreachable, ensure_topics, topic_settings
 from shared.settings import KafkaSettings
 from shared.topics import JOURNAL, PROBE_RESULTS, TERMS_EVENTS
@@ -126,7 +126,7 @@ def test_no_broker_is_left_when_its_starter_is_killed(start_kafka: StartKafka, t
         "import sys, time\n"
         "from pathlib import Path\n"
         "from rich.console import Console\n"
-        "from services.cli.broker import _on_this_machine, BrokerSettings\n"
+        "from services.cli.local.broker import _on_this_machine, BrokerSettings\n"
         "_on_this_machine(Path(sys.argv[1]), int(sys.argv[2]), BrokerSettings(), Console())\n"
         "print('started', flush=True)\n"
         "time.sleep(600)\n"

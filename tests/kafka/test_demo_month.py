@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from services.cli.asyncapi_document import document
-from services.cli.demo_history import last_closed_month
-from services.cli.operations import operations
-from services.cli.ports import free_port
-from services.cli.run_state import read_run
+from services.cli.asyncapi.document import document
+from services.cli.asyncapi.operations import operations
+from services.cli.demo.history import last_closed_month
+from services.cli.local.ports import free_port
+from services.cli.up.run_state import read_run
 from shared.calendar import next_month
 from shared.kafka import read_topic
 from shared.money import format_amount, round_half_up

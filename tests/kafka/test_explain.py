@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from kafka import KafkaProducer
 
-from services.cli.credit_history import Told
-from services.cli.evidence import MOST_FAILURES, Evidence, Vote, evidence
+from services.cli.audit.credit_history import Told
+from services.cli.audit.evidence import MOST_FAILURES, Evidence, Vote, evidence
 from services.cli.publish import publish_facts
 from shared.facts import Check, Fact, ProbeResult, TargetDeclared, TargetStateChanged
 from shared.kafka import Record, read_topic

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from services.cli.ports import free_port
+from services.cli.local.ports import free_port
 from shared.codec import decode_probe_fact, encode
 from shared.facts import ProbeResult, TargetDeclared
 from shared.kafka import Record, ensure_topics, read_topic

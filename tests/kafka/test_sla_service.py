@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from services.cli.journal import replay_journal
-from services.cli.ports import free_port
+from services.cli.audit.journal import replay_journal
+from services.cli.local.ports import free_port
 from services.cli.publish import publish_facts
 from shared.facts import Check, Fact, ProbeResult, SubscriptionStarted, TargetDeclared
 from shared.kafka import read_topic
@@ -92,7 +92,7 @@ def sla(topics: KafkaSettings, tmp_path: Path) -> Iterator[Sla]:
 def _is_ready(process: subprocess.Popen[bytes], port: int) -> bool:
     assert process.poll() is None, "the service ended"
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=2) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=2) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False

@@ -15,10 +15,10 @@ from typing import TypeVar
 import httpx
 import pytest
 
-from services.cli.local_kafka import find_running
-from services.cli.ports import HOST, accepts, free_port
-from services.cli.run_state import Run, read_run
-from services.cli.tether import command_line
+from services.cli.local.local_kafka import find_running
+from services.cli.local.ports import HOST, accepts, free_port
+from services.cli.up.run_state import Run, read_run
+from services.cli.up.tether import command_line
 from shared.settings import KafkaSettings
 
 T = TypeVar("T")
@@ -27,8 +27,8 @@ UP = """
 import sys
 from pathlib import Path
 from rich.console import Console
-from services.cli.supervisor import Child
-from services.cli.up import run
+from services.cli.up.supervisor import Child
+from services.cli.up.command import run
 from shared.errors import NeedsAPerson
 
 home, http, tcp, service = sys.argv[1:]
@@ -42,7 +42,7 @@ class Ready(http.server.BaseHTTPRequestHandler):
         self.wfile.write(b'[{"target": "demo", "name": "Demo", "state": "up", "since": 0}]')
 http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Ready).serve_forever()
 '''
-DEMO = "from services.cli.demo import app; app()"
+DEMO = "from services.cli.demo.command import app; app()"
 table = (
     Child("demo", (sys.executable, "-c", DEMO, "serve", "--http-port", http, "--tcp-port", tcp),
           f"http://127.0.0.1:{http}/health", {int(http): "A", int(tcp): "B"}),
@@ -97,10 +97,10 @@ class Up:
         )
 
     def demo(self, what: str) -> subprocess.CompletedProcess[str]:
-        return self.command("from services.cli.demo import app; app()", what)
+        return self.command("from services.cli.demo.command import app; app()", what)
 
     def status(self) -> subprocess.CompletedProcess[str]:
-        return self.command("import typer; from services.cli.status import status; typer.run(status)")
+        return self.command("import typer; from services.cli.up.status import status; typer.run(status)")
 
 
 @pytest.fixture

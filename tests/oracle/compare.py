@@ -35,7 +35,7 @@ def without_place(told: list[Outcome]) -> list[Outcome]:
 
 def of_product(lines: list[dict[str, Any]]) -> list[Outcome]:
     """What the product's replay prints, comparable."""
-    from services.cli.replay import replay_lines
+    from services.cli.audit.replay import replay_lines
 
     return [comparable(json.loads(line)) for line in replay_lines(replay_file(lines))]
 

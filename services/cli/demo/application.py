@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.routing import Route
 
-from services.cli.ports import HOST
+from services.cli.local.ports import HOST
 
 GREETING = b"the demo application is up\n"
 PAGE = "<!doctype html><title>Demo</title><h1>The demo application is up</h1>"

@@ -6,8 +6,8 @@ from contextlib import suppress
 
 from rich.console import Console
 
-from services.cli.kept_broker import KeptBroker
-from services.cli.stop import Stop, Stopped
+from services.cli.local.kept_broker import KeptBroker
+from services.cli.up.stop import Stop, Stopped
 from shared.settings import HomeSettings
 
 

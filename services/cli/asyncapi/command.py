@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from services.cli.asyncapi_document import as_yaml, document
-from services.cli.operations import operations
+from services.cli.asyncapi.document import as_yaml, document
+from services.cli.asyncapi.operations import operations
 from shared.errors import NeedsAPerson
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "reference" / "asyncapi.yaml"
+DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "reference" / "asyncapi.yaml"
 
 
 class OutOfDate(NeedsAPerson):

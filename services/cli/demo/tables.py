@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from services.cli.demo_history import SUBSCRIPTION
-from services.cli.words import length, month
+from services.cli.audit.words import length, month
+from services.cli.demo.history import SUBSCRIPTION
 from shared.codec import decode_outcome
 from shared.kafka import read_topic
 from shared.money import format_amount

@@ -7,9 +7,9 @@ from typing import Protocol
 
 from rich.console import Console
 
-from services.cli.broker_config import DEPLOY, BrokerFailed, BrokerSettings
-from services.cli.jars import fetch_jars, read_lock
-from services.cli.local_kafka import start_local_kafka
+from services.cli.local.config import DEPLOY, BrokerFailed, BrokerSettings
+from services.cli.local.jars import fetch_jars, read_lock
+from services.cli.local.local_kafka import start_local_kafka
 from shared.kafka import wait_for_broker
 from shared.settings import KafkaSettings
 
@@ -66,7 +66,7 @@ def _in_docker(
     data: Path, port: int, settings: BrokerSettings, console: Console, keep: bool
 ) -> Broker | None:
     try:
-        from services.cli.docker_kafka import DockerUnusable, docker_answers, start_docker_kafka
+        from services.cli.local.docker_kafka import DockerUnusable, docker_answers, start_docker_kafka
     except ModuleNotFoundError:  # installed without the dependency group `local`
         return None
     mark = data / "in-docker"

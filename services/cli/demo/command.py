@@ -14,9 +14,9 @@ import httpx
 import typer
 from rich.console import Console
 
-from services.cli.demo_app import serve_demo
-from services.cli.ports import HOST, accepts
-from services.cli.run_state import Run, read_run
+from services.cli.demo.application import serve_demo
+from services.cli.local.ports import HOST, accepts
+from services.cli.up.run_state import Run, read_run
 from shared.settings import HomeSettings
 
 NAME = "demo"
@@ -52,7 +52,7 @@ def mend() -> None:
 @app.command()
 def month() -> None:
     """Publish last month of a shop that was down for long, and show the credits and the next invoice."""
-    from services.cli.demo_month import month as publish_month  # break and mend need no broker client
+    from services.cli.demo.month import month as publish_month  # break and mend need no broker client
 
     publish_month(
         HomeSettings().home.absolute(), Console(highlight=False), lambda: time.time_ns() // 1_000_000

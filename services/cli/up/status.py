@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from services.cli.run_state import Component, Run, read_run
+from services.cli.up.run_state import Component, Run, read_run
 from shared.settings import HomeSettings
 
 COLOURS = {"up": "green", "ready": "green", "down": "red", "ended": "red"}

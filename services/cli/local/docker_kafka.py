@@ -13,8 +13,8 @@ from docker.errors import DockerException  # type: ignore[import-untyped]
 from requests.exceptions import RequestException
 from testcontainers.core.container import DockerContainer
 
-from services.cli.broker_config import BrokerFailed, common_lines
-from services.cli.ports import HOST, port_taken
+from services.cli.local.config import BrokerFailed, common_lines
+from services.cli.local.ports import HOST, port_taken
 from shared.kafka import BrokerUnreachable, wait_for_broker
 from shared.settings import KafkaSettings
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.cli.run_state import read_run
+from services.cli.up.run_state import read_run
 from shared.settings import HomeSettings, KafkaSettings
 
 

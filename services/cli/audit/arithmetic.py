@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from services.cli.words import length
+from services.cli.audit.words import length
 from shared.money import Amount, round_half_up
 from shared.outcomes import Credit
 

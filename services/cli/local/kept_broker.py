@@ -6,9 +6,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from services.cli.broker import Broker, open_broker
-from services.cli.broker_config import BrokerSettings
-from services.cli.stop import Stop
+from services.cli.local.broker import Broker, open_broker
+from services.cli.local.config import BrokerSettings
+from services.cli.up.stop import Stop
 from shared.kafka import ensure_topics
 from shared.settings import KafkaSettings
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from services.cli.demo_history import ACCOUNT
-from services.cli.demo_month import Billing
+from services.cli.demo.history import ACCOUNT
+from services.cli.demo.month import Billing
 from services.cli.publish import publish_facts
-from services.cli.run_state import Run
+from services.cli.up.run_state import Run
 from shared.calendar import local_date, month_of
 from shared.codec import decode_fact
 from shared.facts import TermsPublished

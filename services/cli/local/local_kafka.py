@@ -14,9 +14,9 @@ from pathlib import Path
 
 from msgspec import DecodeError, Struct, json
 
-from services.cli.broker_config import DEPLOY, BrokerFailed, common_lines
-from services.cli.ports import HOST, accepts, free_port, port_taken
-from services.cli.tether import command_line, ends_with_starter, stop_process
+from services.cli.local.config import DEPLOY, BrokerFailed, common_lines
+from services.cli.local.ports import HOST, accepts, free_port, port_taken
+from services.cli.up.tether import command_line, ends_with_starter, stop_process
 from shared.kafka import BrokerUnreachable, wait_for_broker
 from shared.settings import KafkaSettings
 

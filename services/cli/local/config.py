@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.errors import NeedsAPerson
 
-DEPLOY = Path(__file__).resolve().parents[2] / "deploy" / "kafka"
+DEPLOY = Path(__file__).resolve().parents[3] / "deploy" / "kafka"
 
 
 class BrokerFailed(NeedsAPerson):

@@ -11,9 +11,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from services.cli.evidence import Evidence
-from services.cli.explanation import Explanation, Stretch
-from services.cli.words import about, length, local_time
+from services.cli.audit.evidence import Evidence
+from services.cli.audit.explanation import Explanation, Stretch
+from services.cli.audit.words import about, length, local_time
 from services.sla.subscriptions import Figures
 from shared.money import format_amount
 from shared.time import format_instant

@@ -12,9 +12,9 @@ import httpx
 from msgspec import Struct
 from rich.console import Console
 
-from services.cli.ports import HOST
-from services.cli.run_state import Component, Run
-from services.cli.tether import ends_with_starter, stop_process
+from services.cli.local.ports import HOST
+from services.cli.up.run_state import Component, Run
+from services.cli.up.tether import ends_with_starter, stop_process
 from shared.health import check_port
 
 STOP_S = 20.0

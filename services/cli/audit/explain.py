@@ -8,12 +8,12 @@ from typing import Annotated, Any
 import typer
 from msgspec import structs
 
-from services.cli.credit_history import replayed, revisions_of
-from services.cli.evidence import Evidence, evidence
-from services.cli.explained_page import show
-from services.cli.explanation import Explanation, explained
-from services.cli.page import on_page
-from services.cli.running import kafka_here
+from services.cli.audit.credit_history import replayed, revisions_of
+from services.cli.audit.evidence import Evidence, evidence
+from services.cli.audit.explained_page import show
+from services.cli.audit.explanation import Explanation, explained
+from services.cli.audit.page import on_page
+from services.cli.up.here import kafka_here
 from shared.codec import encode
 from shared.kafka import wait_for_broker
 

@@ -14,7 +14,7 @@ from typing import Any, get_args
 import msgspec
 import yaml
 
-from services.cli.operations import Operation, usual_settings
+from services.cli.asyncapi.operations import Operation, usual_settings
 from shared.cloudevents import DEAD_LETTER_REASON, ORIGIN
 from shared.facts import ClockAdvanced, SubscriptionFact, TargetFact, TermsPublished, TicketFact
 from shared.kafka import topic_config

@@ -11,9 +11,9 @@ from datetime import date
 
 from msgspec import Struct
 
-from services.cli.arithmetic import Step, steps
-from services.cli.credit_history import Replayed, Revision, Told
-from services.cli.promise import Promise, promise, terms_used
+from services.cli.audit.arithmetic import Step, steps
+from services.cli.audit.credit_history import Replayed, Revision, Told
+from services.cli.audit.promise import Promise, promise, terms_used
 from services.sla.availability import View, availability, known_until, month_bounds, target_periods
 from services.sla.outages import cuts
 from services.sla.subscriptions import Figures

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from kafka import KafkaConsumer, TopicPartition
 from msgspec import Struct
 
-from services.cli.credit_history import Told
+from services.cli.audit.credit_history import Told
 from services.sla.states import CLOCK_AHEAD
 from shared.cloudevents import Origin, parse_origin
 from shared.codec import Undecodable, decode_probe_fact

@@ -12,14 +12,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from services.cli.children import children
-from services.cli.demo_start import start_demo
-from services.cli.kept_broker import KeptBroker
-from services.cli.run_state import Run, only_run, read_run, write_run
-from services.cli.status import status_table
-from services.cli.stop import Stop, Stopped
-from services.cli.supervisor import Child, Supervisor
-from services.cli.up_settings import UpSettings
+from services.cli.demo.start import start_demo
+from services.cli.local.kept_broker import KeptBroker
+from services.cli.up.children import children
+from services.cli.up.run_state import Run, only_run, read_run, write_run
+from services.cli.up.settings import UpSettings
+from services.cli.up.status import status_table
+from services.cli.up.stop import Stop, Stopped
+from services.cli.up.supervisor import Child, Supervisor
 from shared.errors import NeedsAPerson
 from shared.settings import HomeSettings
 

@@ -16,7 +16,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from services.billing.settings import BillingSettings, caller_token
-from services.cli.demo_history import (
+from services.cli.audit.journal import replay_journal
+from services.cli.audit.page import on_page
+from services.cli.demo.history import (
     ACCOUNT,
     SUBSCRIPTION,
     TARGET,
@@ -25,12 +27,10 @@ from services.cli.demo_history import (
     results,
     subscription_start,
 )
-from services.cli.demo_tables import show
-from services.cli.journal import replay_journal
-from services.cli.page import on_page
+from services.cli.demo.tables import show
 from services.cli.publish import publish_facts
-from services.cli.run_state import Run, read_run
-from services.cli.running import kafka_here
+from services.cli.up.here import kafka_here
+from services.cli.up.run_state import Run, read_run
 from shared.calendar import add_months, local_date
 from shared.codec import Undecodable, decode_entry, decode_fact, type_of
 from shared.errors import NeedsAPerson

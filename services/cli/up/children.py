@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from services.cli.ports import HOST
-from services.cli.supervisor import Child
-from services.cli.up_settings import UpSettings
+from services.cli.local.ports import HOST
+from services.cli.up.settings import UpSettings
+from services.cli.up.supervisor import Child
 from services.probe.config import ConfigurationInvalid, load
 from shared.errors import NeedsAPerson
 
 GARANT = str(Path(sys.executable).with_name("garant"))
-DEMO_PROBES = Path(__file__).with_name("demo.yaml")
+DEMO_PROBES = Path(__file__).parents[1] / "demo" / "probes.yaml"
 
 
 class ProbesUnusable(NeedsAPerson):

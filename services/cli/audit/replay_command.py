@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from services.cli.replay import BadLine, replay_lines
+from services.cli.audit.replay import BadLine, replay_lines
 
 
 def replay(
@@ -39,7 +39,7 @@ def replay(
 
 
 def _from_kafka() -> None:
-    from services.cli.journal import replay_journal  # a file is replayed without a broker client
+    from services.cli.audit.journal import replay_journal  # a file is replayed without a broker client
     from shared.kafka import wait_for_broker
     from shared.settings import KafkaSettings
 

@@ -1,0 +1,1 @@
+"""Replaying history and explaining a credit."""

@@ -1,0 +1,1 @@
+"""The demonstration: an application to break, a month to publish."""

@@ -1,0 +1,1 @@
+"""A broker on this machine: named, in Docker, or from pinned jars."""

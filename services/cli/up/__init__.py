@@ -1,0 +1,1 @@
+"""Running everything here, and seeing what runs."""
