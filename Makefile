@@ -37,11 +37,12 @@ test: $(STAMP) ## Run every test, or TESTS=tests/core
 	$(BIN)/pytest $(TESTS)
 
 .PHONY: check
-check: $(STAMP) ## Check format, lint, types and import rules
+check: $(STAMP) ## Check format, lint, types, import rules and the AsyncAPI document
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest tests/core/test_import_rules.py
+	$(BIN)/garant asyncapi --check
 
 .PHONY: format
 format: $(STAMP) ## Bring the sources into the checked format

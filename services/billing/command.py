@@ -265,7 +265,10 @@ def _show_document(found: dict[str, Any]) -> None:
 
 def _table(columns: Iterable[str], rows: Iterable[dict[str, Any]]) -> None:
     names = list(columns)
-    table = Table(*(name.replace("_", " ") for name in names), box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    for name in names:
+        table.add_column(name.replace("_", " "), no_wrap=True)
     for row in rows:
         table.add_row(*("" if row[name] is None else str(row[name]) for name in names))
-    Console().print(table)
+    needed = Console(width=10_000).measure(table).maximum  # an id that is cut short is no id
+    Console(width=max(Console().width, needed)).print(table)
