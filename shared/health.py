@@ -49,33 +49,33 @@ def json_route(answer: Callable[[], object]) -> ASGIApp:
     return route
 
 
-class _Server(uvicorn.Server):
-    """Ends in good order on SIGINT and SIGTERM, with exit status 0: asked to stop is no failure."""
+class Server(uvicorn.Server):
+    """Serves until `should_exit`. Signals are its owner's, who ends things in order: the library would raise
+    them again afterwards, and to be asked to stop is no failure."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        loop, signals = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM)
-        for number in signals:
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        try:
-            yield
-        finally:
-            for number in signals:
-                loop.remove_signal_handler(number)
+        """None of them."""
+        yield
 
 
 async def serve(app: ASGIApp, host: str, port: int) -> None:
-    """Serves `app`, its start and its end included, until SIGINT or SIGTERM."""
-    config = uvicorn.Config(
-        app,
-        host=host,
-        port=port,
-        log_level="warning",
-        access_log=False,
-        lifespan="on",
-        timeout_graceful_shutdown=5,
+    """Serves `app`, its start and its end included, until SIGINT or SIGTERM; a second one does not wait."""
+    server = Server(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            log_level="warning",
+            access_log=False,
+            lifespan="on",
+            timeout_graceful_shutdown=5,
+        )
     )
-    await _Server(config).serve()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, server.handle_exit, number, None)
+    await server.serve()
 
 
 def check_port(host: str, port: int, setting: str) -> None:

@@ -32,7 +32,7 @@ from services.billing.relay import Letter, relay
 from services.billing.settings import BillingSettings, service_token
 from services.billing.statements import invoiced_after_end, owed_now, quarantined
 from shared.calendar import local_date
-from shared.health import check_port
+from shared.health import Server, check_port
 from shared.kafka import ensure_topics, send, service_broker, wait_for_broker
 from shared.settings import KafkaSettings
 
@@ -62,13 +62,6 @@ class Pulse:
         if self._busy_since is not None and self._busy_since < oldest:
             found.append("booking")
         return found
-
-
-class _Server(uvicorn.Server):
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """None of them: the process ends its loops in order."""
-        yield
 
 
 async def serve(
@@ -107,7 +100,7 @@ async def _run(
     config = uvicorn.Config(
         api, host=settings.host, port=settings.port, log_config=None, access_log=False, lifespan="off"
     )
-    server, stop = _Server(config), asyncio.Event()
+    server, stop = Server(config), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     parts = {

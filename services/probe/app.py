@@ -15,7 +15,7 @@ import structlog
 from services.probe.agent import Agent
 from services.probe.config import Configuration, ConfigurationInvalid, load
 from services.probe.declarations import Declarations
-from services.probe.health import HealthServer, application
+from services.probe.health import application, server
 from services.probe.icmp import PingNotPermitted, open_socket
 from services.probe.metrics import Metrics
 from services.probe.outbox import Outbox
@@ -74,13 +74,13 @@ class _Process:
         self._agent = Agent(configuration, location, self._outbox.put, self._metrics, self._clock)
 
     async def run(self, listening: socket.socket) -> None:
-        server = HealthServer(application(self._agent, self._outbox, self._metrics))
+        health = server(application(self._agent, self._outbox, self._metrics))
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         agent = asyncio.create_task(self._agent.run())
         outbox = asyncio.create_task(self._outbox.run())
-        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        serving = asyncio.create_task(health.serve(sockets=[listening]))
         watching = asyncio.create_task(self._watch())
         asked = asyncio.create_task(stop.wait())
         log.info("agent.started", location=self._agent.location, waiting=len(self._outbox.spool))
@@ -94,7 +94,7 @@ class _Process:
             self._outbox.stop()
             await asyncio.wait({outbox})
             await self._publisher.stop()
-            server.should_exit = True
+            health.should_exit = True
             await asyncio.wait({serving, watching})
         log.info("agent.stopped", waiting=self._outbox.waiting)
         for task in (agent, outbox, serving, watching):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -16,6 +14,7 @@ from starlette.routing import Route
 from services.probe.agent import Agent
 from services.probe.metrics import Metrics
 from services.probe.outbox import Outbox
+from shared.health import Server
 
 _STILL_S = 10.0
 
@@ -56,13 +55,6 @@ def application(agent: Agent, outbox: Outbox, metrics: Metrics) -> Starlette:
     )
 
 
-class HealthServer(uvicorn.Server):
-    """Serves until `should_exit`; signals are the agent's, so that results are put away before the end."""
-
-    def __init__(self, served: Starlette) -> None:
-        super().__init__(uvicorn.Config(served, log_config=None, access_log=False, lifespan="off"))
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """None of them."""
-        yield
+def server(served: Starlette) -> Server:
+    """What serves it; signals are the agent's, so that results are put away before the end."""
+    return Server(uvicorn.Config(served, log_config=None, access_log=False, lifespan="off"))
