@@ -15,7 +15,6 @@ import subprocess
 import sys
 import time
 import urllib.request
-import uuid
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -24,7 +23,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from bench.workload import LOCATIONS, record
-from services.cli.ports import HOST, free_port
+from services.cli.local.ports import HOST, free_port
 from services.cli.publish import publish_facts
 from shared.calendar import local_date
 from shared.codec import decode_credit, decode_fact
@@ -44,7 +43,7 @@ ARRIVED_S = 30.0
 
 
 def history(cuts: int, now: int) -> tuple[list[Fact], list[ProbeResult]]:
-    """What happened to `cuts` targets up to the slot before `now` (ms), and the result each is waiting for."""
+    """What happened to `cuts` targets until `now` (ms) but for one result each, the last of a slot."""
     last = now // INTERVAL * INTERVAL
     slots = range(last - (CUT_SLOTS + 3) * INTERVAL, last + 1, INTERVAL)
     starts_on = local_date(slots[0], "Europe/Zurich") - timedelta(days=2)
@@ -72,9 +71,8 @@ def history(cuts: int, now: int) -> tuple[list[Fact], list[ProbeResult]]:
     return facts, confirming
 
 
-def measure(bootstrap: str, cuts: int = 300, mean_gap_s: float = 0.07) -> dict[str, Any]:
+def measure(settings: KafkaSettings, cuts: int, mean_gap_s: float = 0.07) -> dict[str, Any]:
     """Ends `cuts` cuts one by one at random moments; the delays to state and credit in ms."""
-    settings = KafkaSettings(bootstrap=bootstrap, prefix=f"bench-{uuid.uuid4().hex[:8]}-")
     ensure_topics(settings)
     facts, confirming = history(cuts, time.time_ns() // 1_000_000 - HOUR)
     asyncio.run(publish_facts(settings, facts, "/garant/bench"))
@@ -91,7 +89,9 @@ def service(settings: KafkaSettings) -> Iterator[None]:
         "GARANT_KAFKA_BOOTSTRAP": settings.bootstrap,
         "GARANT_KAFKA_PREFIX": settings.prefix,
     }
-    process = subprocess.Popen([GARANT, "sla", "--port", str(port)], env=env, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [GARANT, "sla", "--port", str(port)], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         deadline = time.monotonic() + READY_S
         while not _ready(port):
@@ -106,7 +106,7 @@ def service(settings: KafkaSettings) -> Iterator[None]:
 
 def _ready(port: int) -> bool:
     try:
-        with urllib.request.urlopen(f"http://{HOST}:{port}/ready", timeout=2) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"http://{HOST}:{port}/ready", timeout=2) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False
@@ -173,6 +173,7 @@ async def _measure(
             await watching
         await consumer.stop()
     return {
+        "part": "latency",
         "cuts": len(confirming),
         "state_ms": percentiles([arrivals.states[target] - at for target, at in appended.items()]),
         "credit_ms": percentiles([arrivals.credits[target] - at for target, at in appended.items()]),

@@ -8,14 +8,15 @@ it takes to save what is left at the end counts too.
 from __future__ import annotations
 
 import asyncio
+import logging
 import statistics
 import time
-import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
+import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.partitioner import DefaultPartitioner
 
@@ -28,6 +29,8 @@ from shared.settings import KafkaSettings
 from shared.topics import PROBE_RESULTS, Topic
 
 T = TypeVar("T")
+Line: TypeAlias = dict[str, Any]
+"""One raw line: what was measured, ready for JSON."""
 
 IDLE_EVERY_S = 0.05
 """How often the service calls `idle`."""
@@ -44,50 +47,67 @@ class Round(KafkaSettings):
 
 
 def alone(function: Callable[..., T], *arguments: Any) -> T:
-    """Calls `function` in a fresh process and returns what it returns."""
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+    """Calls `function` in a fresh process, warnings only in its log, and returns what it returns."""
+    with ProcessPoolExecutor(1, get_context("spawn"), initializer=_quiet) as pool:
         return pool.submit(function, *arguments).result()
 
 
-def measure(
-    bootstrap: str, targets: int = 1_000, records: int = 1_000_000, rounds: int = 5
-) -> dict[str, Any]:
-    """Appends `records` records of `targets` targets, then lets both fold all of them `rounds` times.
+def _quiet() -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
 
-    Returns records a second (wall clock) and microseconds of processor time a record for each round, and
-    the ratio of the medians.
-    """
-    prefix = f"bench-{uuid.uuid4().hex[:8]}-"
-    settings = KafkaSettings(bootstrap=bootstrap, prefix=prefix)
+
+def measure(
+    settings: KafkaSettings, targets: int, records: int, rounds: int, sizes: Sequence[int]
+) -> Iterator[Line]:
+    """Appends `records` records of `targets` targets, then lets both fold all of them, in turn, `rounds`
+    times; then the worker once more with each of `sizes` as its largest batch. The last line has the ratio
+    of the medians."""
     ensure_topics(settings)
     slots = max(1, records // (targets * len(LOCATIONS) * len(CHECKS)))
     appended = alone(append, settings, targets, slots)
-    found: dict[str, list[dict[str, Any]]] = {"bare": [], "worker": []}
+    yield {"part": "appended", **appended}
+    found: dict[str, list[Line]] = {"bare": [], "worker": []}
     for number in range(rounds):
-        found["bare"].append(alone(bare, settings))
-        own = Round(bootstrap=bootstrap, prefix=f"{prefix}{number}-", records_prefix=prefix)
-        ensure_topics(own)
-        found["worker"].append(alone(worker, own, appended["records"]))
-    return {
-        "appended": appended,
-        "bare": found["bare"],
-        "worker": found["worker"],
-        "ratio": _ratio(found, "per_second"),
-        "ratio_of_processor_time": 1 / _ratio(found, "cpu_us_per_record"),
+        for name in found:
+            if name == "bare":
+                line = alone(bare, settings)
+            else:
+                line = alone(worker, _round(settings, f"{number}-"), appended["records"], MAX_RECORDS)
+            found[name].append(line)
+            yield {"part": name, "round": number + 1, **line}
+    for size in sizes:
+        line = alone(worker, _round(settings, f"of-{size}-"), appended["records"], size)
+        yield {"part": "worker by batch size", "max_records": size, **line}
+    yield {
+        "part": "throughput",
+        **{name: _spread([line["per_second"] for line in lines]) for name, lines in found.items()},
+        "ratio": round(_median(found["worker"], "per_second") / _median(found["bare"], "per_second"), 2),
+        "ratio_of_processor_time": round(
+            _median(found["bare"], "cpu_us_per_record") / _median(found["worker"], "cpu_us_per_record"), 2
+        ),
     }
 
 
-def _ratio(found: dict[str, list[dict[str, Any]]], figure: str) -> float:
-    medians = {name: statistics.median(each[figure] for each in rounds) for name, rounds in found.items()}
-    return float(medians["worker"] / medians["bare"])
+def _round(settings: KafkaSettings, name: str) -> Round:
+    own = Round(bootstrap=settings.bootstrap, prefix=settings.prefix + name, records_prefix=settings.prefix)
+    ensure_topics(own)
+    return own
 
 
-def append(settings: KafkaSettings, targets: int, slots: int) -> dict[str, Any]:
+def _median(lines: list[Line], figure: str) -> float:
+    return float(statistics.median(line[figure] for line in lines))
+
+
+def _spread(found: list[int]) -> dict[str, int]:
+    return {"min": min(found), "median": round(statistics.median(found)), "max": max(found)}
+
+
+def append(settings: KafkaSettings, targets: int, slots: int) -> Line:
     """Appends the fleet's records, the last slot being now."""
     return asyncio.run(_append(settings, targets, slots))
 
 
-async def _append(settings: KafkaSettings, targets: int, slots: int) -> dict[str, Any]:
+async def _append(settings: KafkaSettings, targets: int, slots: int) -> Line:
     now = time.time_ns() // 1_000_000
     topic, count, partitions = settings.topic(PROBE_RESULTS), 0, list(range(settings.target_partitions))
     place_of = DefaultPartitioner()
@@ -120,12 +140,12 @@ async def _append(settings: KafkaSettings, targets: int, slots: int) -> dict[str
     }
 
 
-def bare(settings: KafkaSettings) -> dict[str, Any]:
+def bare(settings: KafkaSettings) -> Line:
     """aiokafka alone: the same decoding and fold in batches; nothing published, nothing saved."""
     return asyncio.run(_bare(settings))
 
 
-async def _bare(settings: KafkaSettings) -> dict[str, Any]:
+async def _bare(settings: KafkaSettings) -> Line:
     topic = settings.topic(PROBE_RESULTS)
     places = [TopicPartition(topic, number) for number in range(settings.target_partitions)]
     consumer = AIOKafkaConsumer(
@@ -150,17 +170,17 @@ async def _bare(settings: KafkaSettings) -> dict[str, Any]:
         await consumer.stop()
 
 
-def worker(settings: KafkaSettings, total: int) -> dict[str, Any]:
+def worker(settings: KafkaSettings, total: int, max_records: int) -> Line:
     """The service's own worker under FastStream, saving its state every two seconds and at the end."""
-    return asyncio.run(_worker(settings, total))
+    return asyncio.run(_worker(settings, total, max_records))
 
 
-async def _worker(settings: KafkaSettings, total: int) -> dict[str, Any]:
+async def _worker(settings: KafkaSettings, total: int, max_records: int) -> Line:
     broker = service_broker(settings, "sla")
-    folding = UptimeWorker(broker, settings)
+    folding = UptimeWorker(broker, settings, max_records=max_records)
     await broker.start()
     try:
-        while not folding.ownership.assigned:
+        while not folding.ownership.assigned:  # noqa: ASYNC110  (the worker has no event to wait for)
             await asyncio.sleep(0.001)
         began, cpu, looked = time.perf_counter(), time.process_time(), 0.0
         while sum(share.position + 1 for share in folding.shares.values()) < total:
@@ -174,7 +194,7 @@ async def _worker(settings: KafkaSettings, total: int) -> dict[str, Any]:
         await broker.stop()
 
 
-def _figures(total: int, began: float, cpu: float) -> dict[str, Any]:
+def _figures(total: int, began: float, cpu: float) -> Line:
     took, used = time.perf_counter() - began, time.process_time() - cpu
     return {
         "per_second": round(total / took),

@@ -68,7 +68,11 @@ class UptimeWorker:
     """One instance's part of the uptime fold."""
 
     def __init__(
-        self, broker: KafkaBroker, settings: KafkaSettings, save_every_s: float = SAVE_EVERY_S
+        self,
+        broker: KafkaBroker,
+        settings: KafkaSettings,
+        save_every_s: float = SAVE_EVERY_S,
+        max_records: int = MAX_RECORDS,
     ) -> None:
         self.shares: dict[int, Share] = {}
         self.beat = time.monotonic()
@@ -84,7 +88,7 @@ class UptimeWorker:
             self._take,
             group_id=settings.group(WORKER),
             listener=self.ownership,
-            max_records=MAX_RECORDS,
+            max_records=max_records,
             title="uptime fold",
         )
 

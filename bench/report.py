@@ -1,0 +1,126 @@
+"""What the measurements said: for the eye, and as the page docs/reference/benchmarks.md."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from services.cli.local.config import DEPLOY
+from services.cli.local.jars import read_lock
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "benchmarks.md"
+LIBRARIES = ("aiokafka", "faststream", "msgspec")
+
+TEXT = """# Benchmarks
+
+Written by `python -m bench --write`; `make bench` measures again without writing. Everything below comes
+from one run on one machine that was Kafka broker, load and service at once. Ratios carry over to other
+machines, absolute figures do not.
+
+{summary}
+
+## How it is measured
+
+- **Throughput** (`bench/throughput.py`): the records are on `probe.results` before anyone reads them, with
+  the headers and batch sizes of an agent's producer. *bare* is aiokafka's `getmany` with the decoding and
+  the fold of the product and nothing else; *worker* is the service's own worker under FastStream, which
+  also publishes what it concludes and saves its states every two seconds and at the end. They take turns,
+  each in a fresh process, both with batches of {max_records} records.
+- **Latency** (`bench/latency.py`): `garant sla` as a process; each of the cuts lasted more than a day and is
+  ended by one result. From the broker's time of that append to the moment a consumer has the
+  `TargetStateChanged`, and the credit.
+- **Agent** (`bench/probe.py`): one agent, a TCP check a second for each target, all due at the same
+  instant, against a listener in another process; results go to Kafka. `listener` is what the listener saw.
+
+## What decides the throughput
+
+- Batches stay small. The interpreter starts its garbage collector after a number of allocations, and a record
+  as aiokafka hands it over is a dozen objects (each header is a pair): above some 250 records each
+  batch is walked by the collector before it is folded. See the lines `worker by batch size`.
+- A batch must not be held by FastStream's message, which its own parser cache makes a reference cycle: every
+  record would wait for the collector. `subscribe_batches` in `shared/kafka.py` takes the batch out.
+- What is to be saved is found by position when it is saved, not noted for each record.
+
+## The machine
+
+{machine}
+
+## Raw lines
+
+```json
+{lines}
+```
+"""
+
+
+def machine(named: bool) -> dict[str, Any]:
+    """What a reader needs to know of this machine to judge the figures; `load` is what others made of it just
+    before, `named` whether the broker is somebody else's."""
+    return {
+        "part": "machine",
+        "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ"),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        **{name: version(name) for name in LIBRARIES},
+        "kafka": "named in the environment" if named else _kafka(),
+        "load": [round(each, 2) for each in os.getloadavg()],
+    }
+
+
+def _kafka() -> str:
+    return next(jar.version for jar in read_lock(DEPLOY / "jars.lock") if jar.artifact.startswith("kafka_"))
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "unknown")
+
+
+def rows(lines: Iterable[dict[str, Any]]) -> list[tuple[str, str, str]]:
+    """What was asked, what must be reached, what was reached; for the parts that were measured."""
+    found = []
+    for line in lines:
+        if line["part"] == "throughput":
+            speeds = f"{line['worker']['median']:,}/s beside {line['bare']['median']:,}/s"
+            found.append(
+                (
+                    "Results into saved states, of a bare consumer",
+                    ">= 67 %",
+                    f"{line['ratio']:.0%} ({speeds})",
+                )
+            )
+        elif line["part"] == "latency":
+            for what in ("state", "credit"):
+                ms = line[f"{what}_ms"]
+                reached = f"{ms['p99']} ms (half within {ms['p50']} ms, all within {ms['max']} ms)"
+                found.append((f"99 % from a result's append to its {what}", "< 250 ms", reached))
+        elif line["part"] == "agent" and line["asked_per_second"] <= 1_000:
+            seen = line["listener"]["within_20_ms_percent"]
+            within = f"{line['started_within_20_ms_percent']} % (seen by the listener: {seen} %)"
+            found.append(("Checks started within 20 ms of their slot at 1,000/s", ">= 99 %", within))
+        elif line["part"] == "agent":
+            found.append(("TCP checks of one agent", ">= 5,000/s", f"{line['per_second']:,}/s"))
+    return found
+
+
+def page(lines: Sequence[dict[str, Any]], max_records: int) -> str:
+    """The whole page."""
+    summary = ["| what | must reach | reached |", "| --- | --- | --- |"]
+    summary += [f"| {what} | {wanted} | {reached} |" for what, wanted, reached in rows(lines)]
+    about = next(line for line in lines if line["part"] == "machine")
+    described = "\n".join(f"- {name}: {value}" for name, value in about.items() if name != "part")
+    raw = "\n".join(msgspec.json.encode(line).decode() for line in lines)
+    return TEXT.format(summary="\n".join(summary), machine=described, lines=raw, max_records=max_records)
