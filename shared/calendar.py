@@ -79,10 +79,8 @@ def term_of(day: date, starts_on: date, term_months: int) -> tuple[date, date]:
     """The term that contains `day`: its first date and the first date of the next one."""
     months = (day.year - starts_on.year) * 12 + day.month - starts_on.month
     index = months // term_months
-    while term_start(starts_on, term_months, index) > day:
+    if term_start(starts_on, term_months, index) > day:
         index -= 1
-    while term_start(starts_on, term_months, index + 1) <= day:
-        index += 1
     return term_start(starts_on, term_months, index), term_start(starts_on, term_months, index + 1)
 
 

@@ -144,8 +144,7 @@ def target_periods(view: View, start: int, end: int) -> list[tuple[int, int, tup
         ends = end if last else calendar.day_start(changes.days[index + 1], view.zone)
         if begins >= end:
             break
-        if begins < ends:
-            found.append((begins, min(ends, end), changes.values[index]))
+        found.append((begins, min(ends, end), changes.values[index]))
     return found
 
 

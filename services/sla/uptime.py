@@ -74,8 +74,8 @@ def uptime_credit(
         return None
     start, end = month_bounds(view, month)
     down = within([(a, b) for a, b, status in spans if status is Status.DOWN], start, end)
-    paid = [piece for cut in longer_cuts for piece in within(cut, start, end)]
-    unpaid = _without(down, paid)
+    paid = {piece for cut in longer_cuts for piece in within(cut, start, end)}
+    unpaid = [piece for piece in down if piece not in paid]  # a longer cut holds a piece whole or not at all
     version = view.terms_of(month)
     rule = version.terms.uptime.credit
     measured_ms = figures.window_ms - figures.excluded_ms - figures.unmeasured_ms
@@ -125,19 +125,6 @@ def _by_tier(
         "fee": str(fee / 100),
     }
     return fee * percent / 100, shown
-
-
-def _without(down: list[Piece], paid: list[Piece]) -> list[Piece]:
-    """`down` without `paid`: both ascend, and every paid piece lies within down time."""
-    result = []
-    for start, end in down:
-        for begins, ends in within(paid, start, end):
-            if begins > start:
-                result.append((start, begins))
-            start = ends
-        if start < end:
-            result.append((start, end))
-    return result
 
 
 def next_close(view: View) -> tuple[int, date] | None:

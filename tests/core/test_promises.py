@@ -139,8 +139,10 @@ def test_the_next_due_instant_is_when_the_journal_needs_an_entry() -> None:
     assert story.fold.next_due == instant("2026-11-20 00:00")
     story.passes("2026-11-20 00:00")
     assert story.fold.next_due == instant("2026-12-01 06:00")
+    assert Promises(story.fold.history).next_due == instant("2026-12-01 06:00")
     closed(story)
     assert story.fold.next_due is None
+    assert Promises(story.fold.history).next_due is None
 
 
 def test_a_fact_with_a_source_taken_before_changes_nothing() -> None:
