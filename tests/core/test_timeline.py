@@ -125,7 +125,7 @@ def test_a_silence_without_down_time_on_both_sides_stays_unmeasured(timeline: Ti
 
 
 def test_silence_said_in_two_parts_is_bridged_as_one() -> None:
-    said = [(0, "down"), (1, "unmeasured"), (4, "unmeasured")]
+    said: list[tuple[int, State]] = [(0, "down"), (1, "unmeasured"), (4, "unmeasured")]
     assert seen(line(*said, (7, "down"), through=24)) == [(0, 24, "down")]
     assert seen(line(*said, (8, "down"), through=24)) == [
         (0, 1, "down"),
