@@ -22,7 +22,8 @@ TEXT = """# Benchmarks
 
 Written by `python -m bench --write`; `make bench` measures again without writing. Everything below comes
 from one run on one machine that was Kafka broker, load and service at once. Ratios carry over to other
-machines, absolute figures do not.
+machines, absolute figures do not. `load` below is what others made of its cores just before: above
+one half they were shared, and every figure is the worse for it.
 
 {summary}
 
