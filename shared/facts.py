@@ -125,9 +125,9 @@ class SubscriptionChanged(Struct, frozen=True, tag=True, tag_field="type"):
     account: Id
     subscription: Id
     effective_on: date
-    price: Amount | UnsetType = UNSET
-    deployment: Deployment | UnsetType = UNSET
-    targets: tuple[Id, ...] | UnsetType = UNSET
+    price: Amount | UnsetType | None = UNSET
+    deployment: Deployment | UnsetType | None = UNSET
+    targets: tuple[Id, ...] | UnsetType | None = UNSET
 
     def __post_init__(self) -> None:
         _plausible(self.effective_on)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import date
 
-from msgspec import UNSET, Struct
+from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.calendar import term_start
@@ -40,21 +40,21 @@ class Subscription(Struct, frozen=True):
         """The price of a term (hundredths) in force on `day`; of two for one date the later said counts."""
         price = self.started.price
         for change in self._in_force(day):
-            price = price if change.price is UNSET else change.price
+            price = change.price if isinstance(change.price, Amount) else price
         return price
 
     def deployment_on(self, day: date) -> Deployment:
         """Where it runs on `day`."""
         deployment = self.started.deployment
         for change in self._in_force(day):
-            deployment = deployment if change.deployment is UNSET else change.deployment
+            deployment = change.deployment or deployment
         return deployment
 
     def targets_on(self, day: date) -> tuple[str, ...]:
         """The targets it is promised on `day`."""
         targets = self.started.targets
         for change in self._in_force(day):
-            targets = targets if change.targets is UNSET else change.targets
+            targets = change.targets if isinstance(change.targets, tuple) else targets
         return targets
 
     def _in_force(self, day: date) -> list[SubscriptionChanged]:
@@ -82,7 +82,8 @@ class Subscription(Struct, frozen=True):
 
 
 def evolve(subscription: Subscription | None, fact: SubscriptionFact) -> Subscription:
-    """The subscription after `fact`. Raises Nonsense where the SLA service would reject it."""
+    """The subscription after `fact`. Raises Nonsense where the SLA service would reject it, and where a
+    person most likely meant something else."""
     match fact:
         case SubscriptionStarted():
             if subscription is not None:
@@ -95,9 +96,12 @@ def evolve(subscription: Subscription | None, fact: SubscriptionFact) -> Subscri
         case _ if fact.account != subscription.started.account:
             raise Nonsense(f"{fact.subscription} does not belong to {fact.account}")
         case SubscriptionChanged():
-            if fact.price is UNSET and fact.deployment is UNSET and fact.targets is UNSET:
+            if not any(
+                isinstance(value, Amount | str | tuple)
+                for value in (fact.price, fact.deployment, fact.targets)
+            ):
                 raise Nonsense("nothing changes: give a price, a deployment or targets")
-            if fact.price is not UNSET and fact.price < 0:
+            if isinstance(fact.price, Amount) and fact.price < 0:
                 raise Nonsense("a price cannot be negative")
             if fact.effective_on < subscription.started.starts_on:
                 raise Nonsense(

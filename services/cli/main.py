@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -80,13 +80,31 @@ def run() -> None:
     try:
         app()
     except NeedsAPerson as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
-        raise SystemExit(1) from None
+        _give_up(str(error))
+    except ValueError as error:
+        from pydantic import ValidationError  # imported by what read a setting, if anything did
+
+        if not isinstance(error, ValidationError):
+            raise
+        _give_up("\n".join(_setting(error.title, one) for one in error.errors()))
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        print(f"error: the disk is full ({error}); free some room and start again", file=sys.stderr)  # noqa: T201
-        raise SystemExit(1) from None
+        _give_up(f"the disk is full ({error}); free some room and start again")
+
+
+def _give_up(why: str) -> NoReturn:
+    print(f"error: {why}", file=sys.stderr)  # noqa: T201
+    raise SystemExit(1)
+
+
+def _setting(title: str, mistake: Any) -> str:
+    """A setting as it is named in the environment, and what is wrong with it."""
+    prefix = {"KafkaSettings": "GARANT_KAFKA_", "HomeSettings": "GARANT_"}.get(
+        title, f"GARANT_{title.removesuffix('Settings').upper()}_"
+    )
+    name = prefix + "_".join(str(part) for part in mistake["loc"]).upper()
+    return f"{name}: {mistake['msg']} (it is {mistake['input']!r}); see docs/reference/settings.md"
 
 
 @app.callback()

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from faststream.kafka import KafkaBroker
 
+from services.cli.up.here import kafka_here
 from shared.cloudevents import headers
 from shared.codec import Undecodable, decode_fact, encode
 from shared.errors import NeedsAPerson
@@ -84,7 +85,7 @@ def publish(
     else:
         with Path(file).open("rb") as lines:
             facts = read_facts(lines)
-    settings = KafkaSettings()
+    settings = kafka_here()
     wait_for_broker(settings)
     ensure_topics(settings)
     count = asyncio.run(publish_facts(settings, facts, "/garant/publish"))

@@ -47,7 +47,7 @@ def test_a_good_file_is_taken_with_its_defaults() -> None:
 
 def test_the_shipped_examples_are_good() -> None:
     services = Path(__file__).parents[2] / "services"
-    assert [probe.check for probe in probes_of(load(services / "cli/demo.yaml"), "geneva")] == [
+    assert [probe.check for probe in probes_of(load(services / "cli/demo/probes.yaml"), "geneva")] == [
         "icmp", "tcp:28081", "http:28080/",
     ]  # fmt: skip
     assert load(services / "probe/example.yaml").warnings() == []

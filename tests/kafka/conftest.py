@@ -16,7 +16,7 @@ def produce(topics: KafkaSettings) -> Callable[[Topic, bytes, bytes], None]:
     """Puts raw bytes on a topic, as a stranger's producer would."""
 
     def put(topic: Topic, key: bytes, value: bytes) -> None:
-        producer = KafkaProducer(bootstrap_servers=topics.bootstrap)
+        producer = KafkaProducer(bootstrap_servers=topics.bootstrap, retries=20)
         producer.send(topics.topic(topic), key=key, value=value).get(10)
         producer.close()
 

@@ -27,7 +27,7 @@ CONSOLE = Console(stderr=True)
 
 
 def _say(bootstrap: str, topic: str, value: bytes) -> None:
-    producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all")
+    producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all", retries=20)
     producer.send(topic, value, partition=0).get(timeout=20)
     producer.close()
 

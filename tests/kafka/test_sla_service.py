@@ -16,10 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from kafka import KafkaProducer
 
 from services.cli.audit.journal import replay_journal
 from services.cli.local.ports import free_port
 from services.cli.publish import publish_facts
+from shared.codec import encode
 from shared.facts import Check, Fact, ProbeResult, SubscriptionStarted, TargetDeclared
 from shared.kafka import read_topic
 from shared.money import Amount
@@ -31,8 +35,10 @@ from shared.topics import (
     JOURNAL,
     MONTHS,
     PROBE_RESULTS,
+    PROMISES_STATE,
     REJECTED,
     SUBSCRIPTION_EVENTS,
+    TICKET_EVENTS,
     UPTIME_CHANGES,
     Topic,
 )
@@ -179,16 +185,64 @@ def test_what_cannot_be_read_goes_to_dead_letters_and_nonsense_is_rejected(
     produce(PROBE_RESULTS, b"shop", b'{"type":"ProbeResult"}')
     produce(SUBSCRIPTION_EVENTS, b"A-1", b'{"type":"SubscriptionPaused","account":"A-1"}')
     produce(SUBSCRIPTION_EVENTS, b"A-1", b"[1]")
+    astray = encode(subscription("S-9"))
+    produce(TICKET_EVENTS, b"A-1", astray)
     asyncio.run(publish_facts(topics, [*history(), subscription()], "/test"))
     sla()
     eventually(lambda: credits_by_name(topics) == EXPECTED)
     letters = eventually(
-        lambda: len(list(read_topic(topics, DEAD_LETTERS))) >= 3 and list(read_topic(topics, DEAD_LETTERS))
+        lambda: len(list(read_topic(topics, DEAD_LETTERS))) >= 4 and list(read_topic(topics, DEAD_LETTERS))
     )
     origins = {record.headers["origin"].split("/")[0] for record in letters}
-    assert origins == {"uptime.changes", "probe.results", "subscription.events"}
-    assert {record.value for record in letters} == {b"\xff\x00 poison", b'{"type":"ProbeResult"}', b"[1]"}
+    assert origins == {"uptime.changes", "probe.results", "subscription.events", "ticket.events"}
+    assert {record.value for record in letters} == {
+        b"\xff\x00 poison",
+        b'{"type":"ProbeResult"}',
+        b"[1]",
+        astray,
+    }
     rejected = [json.loads(value) for value in values(topics, REJECTED)]
     assert len(rejected) == 1
     assert "SubscriptionPaused" in rejected[0]["reason"]
     assert rejected[0]["source"]["topic"] == "subscription.events"
+
+
+async def forget(settings: KafkaSettings, topic: Topic, before_offset: int) -> None:
+    """What a wrong retention setting does: the broker no longer has the first records of each partition."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
+    await admin.start()
+    places = [TopicPartition(settings.topic(topic), number) for number in range(settings.partitions(topic))]
+    await admin.delete_records({place: RecordsToDelete(before_offset) for place in places})
+    await admin.close()
+
+
+def test_history_that_is_gone_stops_the_service_instead_of_changing_what_it_says(
+    topics: KafkaSettings, sla: Sla, tmp_path: Path
+) -> None:
+    """The snapshots cannot be read and the journal no longer begins at its beginning: exit 70, saying so."""
+    asyncio.run(publish_facts(topics, [*history(), subscription()], "/test"))
+    service = sla()
+    eventually(lambda: credits_by_name(topics) == EXPECTED)
+    service.send_signal(signal.SIGTERM)
+    assert service.wait(15) == 0
+    before = said(topics)
+
+    producer = KafkaProducer(bootstrap_servers=topics.bootstrap, retries=20)
+    for partition in range(topics.account_partitions):
+        name = topics.topic(PROMISES_STATE)
+        producer.send(name, key=b"manifest", value=b"torn", partition=partition).get(10)
+    producer.close()
+    asyncio.run(forget(topics, JOURNAL, before_offset=10))
+
+    log = tmp_path / "stopped.log"
+    with log.open("wb") as out:
+        stopped = subprocess.run(
+            [GARANT, "sla", "--port", str(free_port())],
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            timeout=60,
+            check=False,
+        )
+    assert stopped.returncode == 70
+    assert "begins at offset 10, 0 is needed next" in log.read_text()
+    assert said(topics) == before

@@ -19,7 +19,7 @@ from services.billing import relay
 from services.billing.consumer import subscribe as subscribe_billing
 from services.billing.database import wall_clock
 from services.sla import runs
-from services.sla.app import intake, promises_worker, uptime_worker
+from services.sla.app import intake, snapshots, uptime_worker
 from services.sla.app.service import SlaSettings, build
 from shared import outcomes
 from shared.facts import (
@@ -108,7 +108,7 @@ def _sla() -> Iterator[Operation]:
     yield from _said("sla", "uptime fold", uptime_worker.SOURCE, get_args(runs.Said), also=(UPTIME_STATE,))
     yield from _said("sla", "journal intake", intake.SOURCE, (), also=(JOURNAL,))
     yield from _said(
-        "sla", "promises fold", promises_worker.SOURCE, get_args(outcomes.Outcome), also=(PROMISES_STATE,)
+        "sla", "promises fold", snapshots.SOURCE, get_args(outcomes.Outcome), also=(PROMISES_STATE,)
     )
     yield Operation("sla", "send", DEAD_LETTERS, "all parts", source="/garant/sla")
 

@@ -40,10 +40,10 @@ def replay(
 
 def _from_kafka() -> None:
     from services.cli.audit.journal import replay_journal  # a file is replayed without a broker client
+    from services.cli.up.here import kafka_here
     from shared.kafka import wait_for_broker
-    from shared.settings import KafkaSettings
 
-    settings = KafkaSettings()
+    settings = kafka_here()
     wait_for_broker(settings)
     for _, spoken in replay_journal(settings):
         for each in spoken:

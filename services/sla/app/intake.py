@@ -17,7 +17,7 @@ from faststream.kafka import KafkaBroker, TopicPartition
 
 from services.sla import promises
 from services.sla.app import metrics
-from services.sla.app.ownership import die
+from services.sla.app.ownership import check_history, die
 from shared.cloudevents import ORIGIN, Origin, headers, parse_origin
 from shared.codec import encode, is_object, type_of
 from shared.facts import ClockAdvanced
@@ -98,6 +98,7 @@ class Intake:
             await self._subscriber.start()
             for place in places:
                 known = self._sources.get(f"{self._logical[place.topic].name}/{place.partition}", -1)
+                await check_history(self._subscriber.consumer, place, known + 1)
                 self._subscriber.consumer.seek(place, known + 1)
 
     async def stop(self) -> None:
@@ -121,7 +122,7 @@ class Intake:
         try:
             async with self._lock:
                 await self._journal(batch)
-        except BaseException as error:
+        except Exception as error:
             die(WORKER, error)
 
     async def _journal(self, batch: Batch) -> None:

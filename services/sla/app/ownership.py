@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
+
+from shared.errors import NeedsAPerson
+from shared.kafka import HistoryGone
 
 log = structlog.get_logger()
 
@@ -22,8 +26,26 @@ def die(worker: str, error: BaseException) -> NoReturn:
     An exception in a handler or a rebalance listener would be swallowed by the libraries and the next
     commit would bury the record; skipping is how money gets lost.
     """
-    log.critical("worker.stopped", worker=worker, kind=type(error).__name__, error=str(error), exc_info=error)
+    known = isinstance(error, NeedsAPerson)
+    log.critical(
+        "worker.stopped",
+        worker=worker,
+        kind=type(error).__name__,
+        error=str(error),
+        exc_info=None if known else error,
+    )
     os._exit(EXIT_STOPPED)
+
+
+async def check_history(consumer: Any, place: TopicPartition, following: int) -> None:
+    """Raises HistoryGone where the broker no longer keeps `following`, the next offset that is needed: to
+    fold on behind a hole would conclude other things from other history."""
+    first = (await consumer.beginning_offsets([place]))[place]
+    if first > following:
+        raise HistoryGone(
+            f"{place.topic}/{place.partition} begins at offset {first}, {following} is needed next. Restore "
+            "the topic, or the state topic that reached further, from its backup; nothing was concluded."
+        )
 
 
 class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -41,17 +63,26 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
         self.epoch = 0
         self.assigned = False
         """Whether the group has given this instance its share, restored, which may be nothing."""
+        self.unfinished = False
+        """Whether a fold was begun and not finished (it was cancelled): nothing may be saved any more."""
         self.subscriber: Any = None
         self._worker = worker
         self._restore = restore
         self._hand_over = hand_over
+
+    @contextmanager
+    def folding(self) -> Iterator[None]:
+        """Around what changes state: until its outcomes are acknowledged, state must not be saved."""
+        self.unfinished = True
+        yield
+        self.unfinished = False
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         try:
             async with self.lock:
                 self.assigned = False
                 await self._hand_over({place.partition for place in revoked})
-        except BaseException as error:
+        except Exception as error:
             die(self._worker, error)
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
@@ -59,11 +90,12 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
             async with self.lock:
                 self.epoch += 1
                 for place in sorted(assigned):
-                    position = await self._restore(place.partition)
-                    self.subscriber.consumer.seek(place, position)
+                    following = await self._restore(place.partition)
+                    await check_history(self.subscriber.consumer, place, following)
+                    self.subscriber.consumer.seek(place, following)
                 self.assigned = True
                 log.info(
                     "partitions.owned", worker=self._worker, partitions=sorted(p.partition for p in assigned)
                 )
-        except BaseException as error:
+        except Exception as error:
             die(self._worker, error)

@@ -25,7 +25,6 @@ from shared.topics import JOURNAL, TOPIC_OF, key_of
 log = structlog.get_logger()
 
 WORKER = "promises"
-SOURCE = "/garant/sla/promises"
 SAVE_EVERY_S = 10.0
 _BREATHE = 50
 
@@ -93,7 +92,7 @@ class PromisesWorker:
                     await self._attend(partition, share)
                 await self._save_sometimes()
             self.beat = time.monotonic()
-        except BaseException as error:
+        except Exception as error:
             die(WORKER, error)
 
     async def _attend(self, partition: int, share: Share) -> None:
@@ -120,10 +119,11 @@ class PromisesWorker:
         try:
             async with self.ownership.lock:
                 if epoch == self.ownership.epoch:
-                    await self._fold(batch)
+                    with self.ownership.folding():
+                        await self._fold(batch)
                     await self._save_sometimes()
             self.beat = time.monotonic()
-        except BaseException as error:
+        except Exception as error:
             die(WORKER, error)
 
     async def _fold(self, batch: Batch) -> None:
@@ -153,7 +153,7 @@ class PromisesWorker:
         named = headers(
             spoken.data,
             type_name=type_name,
-            source=SOURCE,
+            source=snapshots.SOURCE,
             time_ms=appended_at,
             origin=Origin(JOURNAL.name, partition, stamp.offset, stamp.index),
         )
@@ -196,7 +196,8 @@ class PromisesWorker:
         for partition in partitions & self.shares.keys():
             if (intake := self.shares[partition].intake) is not None:
                 await intake.stop()
-        await self._save(partitions)
+        if not self.ownership.unfinished:
+            await self._save(partitions)
         for partition in partitions:
             self.shares.pop(partition, None)
 

@@ -17,6 +17,7 @@ from faststream.kafka import KafkaBroker
 from msgspec import Struct
 
 from services.sla.promises import STATE_VERSION, History
+from shared.cloudevents import headers
 from shared.codec import encode_state, state_decoder
 from shared.kafka import read_topic, send
 from shared.settings import KafkaSettings
@@ -24,6 +25,7 @@ from shared.topics import PROMISES_STATE
 
 log = structlog.get_logger()
 
+SOURCE = "/garant/sla/promises"
 MANIFEST_KEY = b"manifest"
 PIECE_BYTES = 512 * 1024
 SLOTS = ("a", "b")
@@ -59,7 +61,8 @@ async def save(
     topic = settings.topic(PROMISES_STATE)
 
     async def keep(key: bytes, value: bytes) -> asyncio.Future[Any]:
-        return await send(broker, topic, value, key=key, headers={"ce_id": ""}, partition=partition)
+        named = headers(value, type_name="Snapshot", source=SOURCE, time_ms=snapshot.history.recorded_at)
+        return await send(broker, topic, value, key=key, headers=named, partition=partition)
 
     await asyncio.gather(
         *[await keep(f"{slot}/{number}".encode(), piece) for number, piece in enumerate(pieces)]

@@ -97,11 +97,12 @@ class UptimeWorker:
         try:
             async with self.ownership.lock:
                 if epoch == self.ownership.epoch:
-                    await self._fold(batch)
+                    with self.ownership.folding():
+                        await self._fold(batch)
                     if time.monotonic() - self._saved_at >= self._save_every_s:
                         await self._save(consumer)
             self.beat = time.monotonic()
-        except BaseException as error:
+        except Exception as error:
             die(WORKER, error)
 
     async def idle(self) -> None:
@@ -111,7 +112,7 @@ class UptimeWorker:
                 if time.monotonic() - self._saved_at >= self._save_every_s:
                     await self._save(self.subscriber.consumer)
             self.beat = time.monotonic()
-        except BaseException as error:
+        except Exception as error:
             die(WORKER, error)
 
     async def _fold(self, batch: Batch) -> None:
@@ -180,7 +181,9 @@ class UptimeWorker:
             await commit(consumer, offsets)
 
     async def _keep(self, topic: str, key: bytes, data: bytes, partition: int) -> asyncio.Future[Any]:
-        return await send(self._broker, topic, data, key=key, headers={"ce_id": ""}, partition=partition)
+        now = time.time_ns() // 1_000_000
+        named = headers(data, type_name="UptimeState", source=SOURCE, time_ms=now)
+        return await send(self._broker, topic, data, key=key, headers=named, partition=partition)
 
     async def _restore(self, partition: int) -> int:
         """Reads the saved states of `partition`; returns the offset to go on from."""
@@ -196,7 +199,7 @@ class UptimeWorker:
 
     async def _hand_over(self, partitions: set[int]) -> None:
         held = [self.shares[partition] for partition in partitions if partition in self.shares]
-        if any(share.position > share.saved for share in held):
+        if not self.ownership.unfinished and any(share.position > share.saved for share in held):
             await self._save(self.subscriber.consumer)
         for partition in partitions:
             self.shares.pop(partition, None)
