@@ -14,7 +14,7 @@ import pytest
 
 from tests.oracle.compare import probed, told
 
-HISTORIES, PROBED, AT_ONCE = 2_000, 200, 100
+HISTORIES, PROBED, AT_ONCE = 2_000, 100, 100
 
 
 @pytest.fixture(scope="module")
