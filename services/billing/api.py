@@ -39,7 +39,8 @@ def build_api(
     engine: Engine, rules: issuing.Rules, token: str, clock: Clock, live: Check, ready: Check
 ) -> FastAPI:
     """The application; `live` and `ready` answer /live and /ready."""
-    api = FastAPI(title="Garant billing", version="1", docs_url="/docs", redoc_url=None)
+    # The framework's own page loads its scripts from elsewhere; the description itself is at /openapi.json.
+    api = FastAPI(title="Garant billing", version="1", docs_url=None, redoc_url=None)
     _errors(api)
     _health(api, live, ready)
 

@@ -18,6 +18,7 @@ from services.cli.demo.application import serve_demo
 from services.cli.local.ports import HOST, accepts
 from services.cli.up.run_state import Run, read_run
 from shared.settings import HomeSettings
+from shared.time import format_instant
 
 NAME = "demo"
 TARGET = "demo-app"
@@ -60,7 +61,7 @@ def month() -> None:
 
 
 def _change(word: str, *, held: bool) -> None:
-    home = HomeSettings().home.absolute()
+    home, began = HomeSettings().home.absolute(), format_instant(time.time_ns() // 1_000_000)
     mark = home / "held" / NAME
     run = read_run(home)
     if run is None:
@@ -71,6 +72,8 @@ def _change(word: str, *, held: bool) -> None:
         mark.unlink(missing_ok=True)
     ports = next((one.ports for one in run.components if one.name == NAME), ())
     deadline = time.monotonic() + CHANGE_S
+    if not any(accepts(port) == held for port in ports):
+        began = ""  # it was so before: whatever was seen, holds
     while any(accepts(port) == held for port in ports):
         if time.monotonic() >= deadline:
             _give_up(
@@ -79,18 +82,19 @@ def _change(word: str, *, held: bool) -> None:
         time.sleep(0.1)
     listed = " and ".join(str(port) for port in ports)
     Console().print(f"{word}: ports {listed} of {HOST} {'refuse connections' if held else 'answer'}")
-    _watch(run, "down" if held else "up")
+    _watch(run, "down" if held else "up", began)
 
 
-def _watch(run: Run, state: str) -> None:
-    """Waits until the SLA service sees it, and says since when: the first slot, not the confirming one."""
+def _watch(run: Run, state: str, began: str) -> None:
+    """Waits until the SLA service sees a change that came after `began`, and says since when: the first slot,
+    not the confirming one."""
     ready_url = next((one.ready_url for one in run.components if one.name == "sla"), None)
     deadline = time.monotonic() + CHANGE_S
     while ready_url and time.monotonic() < deadline:
         with suppress(httpx.HTTPError, ValueError):
             answer = httpx.get(httpx.URL(ready_url).join("/targets"), timeout=2, trust_env=False)
             for target in answer.json():
-                if (target["target"], target["state"]) == (TARGET, state):
+                if (target["target"], target["state"]) == (TARGET, state) and target["since"] >= began:
                     word = "failing" if state == "down" else "good"
                     Console().print(f"{TARGET} is {state} since {target['since']}, its first {word} slot")
                     return
