@@ -12,7 +12,7 @@ from typing import Any, cast
 from msgspec import Struct
 
 from services.sla.maintenance import Excluded, excluded_time
-from services.sla.subscriptions import Subscription
+from services.sla.subscriptions import Subscription, all_targets
 from services.sla.terms import Book, Version
 from services.sla.timeline import NEVER, Seen, Stretch, Timeline, stretches
 from shared import calendar
@@ -81,7 +81,9 @@ class View(Struct, frozen=True):
     def sight(self, start: int, end: int) -> Hashable:
         """Two subscriptions with the same sight of [start, end) see the same availability in it."""
         changes = self.subscription.targets
-        planned = any(self.targets[name].maintenance for name in _targets(self) if name in self.targets)
+        planned = any(
+            self.targets[name].maintenance for name in all_targets(self.subscription) if name in self.targets
+        )
         judged_from = self.subscription.starts_on if planned else None  # its first month's terms
         window = max(start, self.window_start), min(end, self.window_end)
         return (*window, judged_from, tuple(changes.days), tuple(changes.values))
@@ -107,13 +109,13 @@ def month_bounds(view: View, month: date) -> tuple[int, int]:
 
 def known_since(view: View) -> int:
     """The first instant at which anything is stated about the subscription's targets (ms), or NEVER."""
-    targets = (view.targets.get(name, _NOT_DECLARED) for name in _targets(view))
+    targets = (view.targets.get(name, _NOT_DECLARED) for name in all_targets(view.subscription))
     return min((timeline.known_since for timeline in targets), default=NEVER)
 
 
 def known_until(view: View) -> int:
     """The end of everything that is stated about the subscription's targets (ms)."""
-    targets = (view.targets.get(name, _NOT_DECLARED) for name in _targets(view))
+    targets = (view.targets.get(name, _NOT_DECLARED) for name in all_targets(view.subscription))
     return max((timeline.known_until for timeline in targets), default=-NEVER)
 
 
@@ -185,10 +187,6 @@ def _status(at: int, seen: list[list[Stretch]], excluded: list[Excluded]) -> Sta
 def _covers(found: Excluded, at: int) -> bool:
     place = bisect_left(found, (at + 1, -NEVER)) - 1
     return place >= 0 and at < found[place][1]
-
-
-def _targets(view: View) -> set[str]:
-    return {target for names in view.subscription.targets.values for target in names}
 
 
 def _joined(found: list[Span]) -> list[Span]:
