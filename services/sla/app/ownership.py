@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn
 
 import structlog
@@ -48,6 +48,9 @@ async def check_history(consumer: Any, place: TopicPartition, following: int) ->
         )
 
 
+Work = Callable[[], Awaitable[None]]
+
+
 class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
     """Follows the group's assignments. `lock` is held while a batch is folded and while ownership changes,
     so that state never changes hands in the middle of a batch; `epoch` tells a batch fetched before a
@@ -64,18 +67,39 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
         self.assigned = False
         """Whether the group has given this instance its share, restored, which may be nothing."""
         self.unfinished = False
-        """Whether a fold was begun and not finished (it was cancelled): nothing may be saved any more."""
+        """Whether a fold was begun and its outcomes are not acknowledged yet. Where it stays so (the fold was
+        cancelled), nothing may be saved any more."""
+        self.beat = time.monotonic()
+        """When the worker last advanced (monotonic seconds)."""
         self.subscriber: Any = None
         self._worker = worker
         self._restore = restore
         self._hand_over = hand_over
 
-    @contextmanager
-    def folding(self) -> Iterator[None]:
-        """Around what changes state: until its outcomes are acknowledged, state must not be saved."""
-        self.unfinished = True
-        yield
-        self.unfinished = False
+    async def take(self, fold: Work, save: Work) -> None:
+        """Runs `fold`, then `save`, unless the batch to fold was fetched before ownership changed. Does not
+        return from an exception: it ends the process."""
+        epoch = self.epoch
+        try:
+            async with self.lock:
+                if epoch == self.epoch:
+                    self.unfinished = True
+                    await fold()
+                    self.unfinished = False
+                    await save()
+            self.beat = time.monotonic()
+        except Exception as error:
+            die(self._worker, error)
+
+    async def attend(self, work: Work) -> None:
+        """Runs `work` while nothing is folded and no partition changes hands; fails like `take`."""
+        try:
+            async with self.lock:
+                if not self.unfinished:
+                    await work()
+            self.beat = time.monotonic()
+        except Exception as error:
+            die(self._worker, error)
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         try:

@@ -13,7 +13,7 @@ from faststream.kafka import KafkaBroker
 
 from services.sla.app import metrics, snapshots
 from services.sla.app.intake import Intake, now_ms
-from services.sla.app.ownership import Ownership, die
+from services.sla.app.ownership import Ownership
 from services.sla.app.snapshots import Snapshot
 from services.sla.app.uptime_worker import commit
 from services.sla.promises import Promises, Spoken
@@ -61,8 +61,6 @@ class PromisesWorker:
         save_every_s: float = SAVE_EVERY_S,
     ) -> None:
         self.shares: dict[int, Share] = {}
-        self.beat = time.monotonic()
-        """When the loop last advanced (monotonic seconds)."""
         self._broker = broker
         self._settings = settings
         self._clock = clock
@@ -86,14 +84,12 @@ class PromisesWorker:
 
     async def idle(self) -> None:
         """What no record brings about: intakes start, time passes, snapshots are saved."""
-        try:
-            async with self.ownership.lock:
-                for partition, share in self.shares.items():
-                    await self._attend(partition, share)
-                await self._save_sometimes()
-            self.beat = time.monotonic()
-        except Exception as error:
-            die(WORKER, error)
+        await self.ownership.attend(self._pass_time)
+
+    async def _pass_time(self) -> None:
+        for partition, share in self.shares.items():
+            await self._attend(partition, share)
+        await self._save_sometimes()
 
     async def _attend(self, partition: int, share: Share) -> None:
         history = share.snapshot.history
@@ -115,16 +111,7 @@ class PromisesWorker:
 
     async def _take(self, batch: Batch, consumer: Any) -> None:
         del consumer
-        epoch = self.ownership.epoch
-        try:
-            async with self.ownership.lock:
-                if epoch == self.ownership.epoch:
-                    with self.ownership.folding():
-                        await self._fold(batch)
-                    await self._save_sometimes()
-            self.beat = time.monotonic()
-        except Exception as error:
-            die(WORKER, error)
+        await self.ownership.take(lambda: self._fold(batch), self._save_sometimes)
 
     async def _fold(self, batch: Batch) -> None:
         acks, oldest = [], self._clock()

@@ -41,7 +41,7 @@ def build(settings: SlaSettings, kafka: KafkaSettings) -> AsgiFastStream:
     promises = PromisesWorker(broker, kafka, save_every_s=settings.snapshot_every_s)
 
     def live() -> bool:
-        oldest = min(uptime.beat, promises.beat)
+        oldest = min(uptime.ownership.beat, promises.ownership.beat)
         return time.monotonic() - oldest < health.STUCK_AFTER_S
 
     def ready() -> bool:

@@ -15,7 +15,7 @@ from faststream.kafka import KafkaBroker
 from msgspec import Struct
 
 from services.sla.app import metrics
-from services.sla.app.ownership import Ownership, die
+from services.sla.app.ownership import Ownership
 from services.sla.states import STATE_VERSION, TargetState, observe
 from shared.cloudevents import Origin, headers
 from shared.codec import Undecodable, decode_probe_fact, encode, encode_state, state_decoder
@@ -75,8 +75,6 @@ class UptimeWorker:
         max_records: int = MAX_RECORDS,
     ) -> None:
         self.shares: dict[int, Share] = {}
-        self.beat = time.monotonic()
-        """When the loop last advanced (monotonic seconds)."""
         self._broker = broker
         self._settings = settings
         self._save_every_s = save_every_s
@@ -93,27 +91,12 @@ class UptimeWorker:
         )
 
     async def _take(self, batch: Batch, consumer: Any) -> None:
-        epoch = self.ownership.epoch
-        try:
-            async with self.ownership.lock:
-                if epoch == self.ownership.epoch:
-                    with self.ownership.folding():
-                        await self._fold(batch)
-                    if time.monotonic() - self._saved_at >= self._save_every_s:
-                        await self._save(consumer)
-            self.beat = time.monotonic()
-        except Exception as error:
-            die(WORKER, error)
+        del consumer
+        await self.ownership.take(lambda: self._fold(batch), self._save_sometimes)
 
     async def idle(self) -> None:
-        """Saves what is unsaved when no more records come; called about once a second."""
-        try:
-            async with self.ownership.lock:
-                if time.monotonic() - self._saved_at >= self._save_every_s:
-                    await self._save(self.subscriber.consumer)
-            self.beat = time.monotonic()
-        except Exception as error:
-            die(WORKER, error)
+        """Saves what is unsaved when no more records come."""
+        await self.ownership.attend(self._save_sometimes)
 
     async def _fold(self, batch: Batch) -> None:
         said: list[tuple[int, int, Sequence[TargetStateChanged | TargetObserved], int]] = []
@@ -153,7 +136,11 @@ class UptimeWorker:
                 metrics.CHANGES.labels(type(fact).__name__).inc()
         await asyncio.gather(*acks)
 
-    async def _save(self, consumer: Any) -> None:
+    async def _save_sometimes(self) -> None:
+        if time.monotonic() - self._saved_at >= self._save_every_s:
+            await self._save()
+
+    async def _save(self) -> None:
         """States of the targets that changed, then the position they reach, then the group's offsets."""
         topic, acks = self._settings.topic(UPTIME_STATE), []
         changed = {
@@ -178,7 +165,7 @@ class UptimeWorker:
             offsets[TopicPartition(self._settings.topic(PROBE_RESULTS), partition)] = share.position + 1
         self._saved_at = time.monotonic()
         if offsets:
-            await commit(consumer, offsets)
+            await commit(self.subscriber.consumer, offsets)
 
     async def _keep(self, topic: str, key: bytes, data: bytes, partition: int) -> asyncio.Future[Any]:
         now = time.time_ns() // 1_000_000
@@ -200,7 +187,7 @@ class UptimeWorker:
     async def _hand_over(self, partitions: set[int]) -> None:
         held = [self.shares[partition] for partition in partitions if partition in self.shares]
         if not self.ownership.unfinished and any(share.position > share.saved for share in held):
-            await self._save(self.subscriber.consumer)
+            await self._save()
         for partition in partitions:
             self.shares.pop(partition, None)
 
