@@ -7,6 +7,7 @@ the highest they have taken and drop the rest.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -26,6 +27,16 @@ class Origin(NamedTuple):
     offset: int
     step: int = 0
 
+    @property
+    def place(self) -> str:
+        """The part of the stream whose order counts: "STREAM/PARTITION"."""
+        return f"{self.stream}/{self.partition}"
+
+    @property
+    def reached(self) -> tuple[int, int]:
+        """How far in that place: readers keep the highest they have taken."""
+        return self.offset, self.step
+
     def __str__(self) -> str:
         return f"{self.stream}/{self.partition}/{self.offset}/{self.step}"
 
@@ -34,6 +45,15 @@ def parse_origin(text: str) -> Origin:
     """The origin written in a header. Raises ValueError."""
     stream, partition, offset, step = text.rsplit("/", 3)
     return Origin(stream, int(partition), int(offset), int(step))
+
+
+def origin_of(found: Iterable[tuple[str, bytes]]) -> Origin | None:
+    """The origin among a record's headers as the client gives them, None where it has none. Raises
+    ValueError for one that cannot be read."""
+    for name, value in found:
+        if name == ORIGIN:
+            return parse_origin(value.decode())
+    return None
 
 
 def headers(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.cloudevents import ORIGIN, Origin, headers, parse_origin
+from shared.cloudevents import ORIGIN, Origin, headers, origin_of, parse_origin
 
 
 def of(data: bytes = b"{}", origin: Origin | None = None, time_ms: int = 0) -> dict[str, str]:
@@ -44,3 +44,16 @@ def test_a_broken_origin_is_refused(text: str) -> None:
 
 def test_origins_of_one_place_ascend_by_offset_and_step() -> None:
     assert Origin("t", 0, 1, 1) < Origin("t", 0, 2, 0) < Origin("t", 0, 2, 1)
+
+
+def test_the_origin_is_found_among_a_records_headers_and_says_its_place_and_how_far_it_reached() -> None:
+    origin = Origin("probe.results", 3, 1_234, 1)
+    assert origin_of([("ce_id", b"x"), (ORIGIN, str(origin).encode())]) == origin
+    assert (origin.place, origin.reached) == ("probe.results/3", (1_234, 1))
+    assert origin_of([("ce_id", b"x")]) is None
+
+
+@pytest.mark.parametrize("value", [b"not/ours", b"a/b/c/d", b"\xff", b""])
+def test_a_foreign_origin_header_is_an_error_the_reader_can_catch(value: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011
+        origin_of([(ORIGIN, value)])

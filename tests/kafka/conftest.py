@@ -12,12 +12,12 @@ from shared.topics import Topic
 
 
 @pytest.fixture
-def produce(topics: KafkaSettings) -> Callable[[Topic, bytes, bytes], None]:
+def produce(topics: KafkaSettings) -> Callable[..., None]:
     """Puts raw bytes on a topic, as a stranger's producer would."""
 
-    def put(topic: Topic, key: bytes, value: bytes) -> None:
+    def put(topic: Topic, key: bytes, value: bytes, **headers: bytes) -> None:
         producer = KafkaProducer(bootstrap_servers=topics.bootstrap, retries=20)
-        producer.send(topics.topic(topic), key=key, value=value).get(10)
+        producer.send(topics.topic(topic), key=key, value=value, headers=list(headers.items())).get(10)
         producer.close()
 
     return put

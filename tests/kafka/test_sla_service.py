@@ -179,7 +179,7 @@ def test_two_instances_share_the_work_and_one_takes_over(topics: KafkaSettings, 
 
 
 def test_what_cannot_be_read_goes_to_dead_letters_and_nonsense_is_rejected(
-    topics: KafkaSettings, sla: Sla, produce: Callable[[Topic, bytes, bytes], None]
+    topics: KafkaSettings, sla: Sla, produce: Callable[..., None]
 ) -> None:
     produce(UPTIME_CHANGES, b"shop", b"\xff\x00 poison")
     produce(PROBE_RESULTS, b"shop", b'{"type":"ProbeResult"}')
@@ -187,11 +187,13 @@ def test_what_cannot_be_read_goes_to_dead_letters_and_nonsense_is_rejected(
     produce(SUBSCRIPTION_EVENTS, b"A-1", b"[1]")
     astray = encode(subscription("S-9"))
     produce(TICKET_EVENTS, b"A-1", astray)
+    foreign = b'{"type":"RequestClosed"}'
+    produce(TICKET_EVENTS, b"A-1", foreign, origin=b"not/ours")
     asyncio.run(publish_facts(topics, [*history(), subscription()], "/test"))
     sla()
     eventually(lambda: credits_by_name(topics) == EXPECTED)
     letters = eventually(
-        lambda: len(list(read_topic(topics, DEAD_LETTERS))) >= 4 and list(read_topic(topics, DEAD_LETTERS))
+        lambda: len(list(read_topic(topics, DEAD_LETTERS))) >= 5 and list(read_topic(topics, DEAD_LETTERS))
     )
     origins = {record.headers["origin"].split("/")[0] for record in letters}
     assert origins == {"uptime.changes", "probe.results", "subscription.events", "ticket.events"}
@@ -200,6 +202,7 @@ def test_what_cannot_be_read_goes_to_dead_letters_and_nonsense_is_rejected(
         b'{"type":"ProbeResult"}',
         b"[1]",
         astray,
+        foreign,
     }
     rejected = [json.loads(value) for value in values(topics, REJECTED)]
     assert len(rejected) == 1

@@ -18,7 +18,7 @@ from faststream.kafka import KafkaBroker, TopicPartition
 from services.sla import promises
 from services.sla.app import metrics
 from services.sla.app.ownership import check_history, die
-from shared.cloudevents import ORIGIN, Origin, headers, parse_origin
+from shared.cloudevents import ORIGIN, Origin, headers, origin_of
 from shared.codec import encode, is_object, type_of
 from shared.facts import ClockAdvanced
 from shared.kafka import Batch, bury, send, subscribe_batches
@@ -133,12 +133,15 @@ class Intake:
             if record.offset <= self._sources.get(place, -1):
                 continue
             self._sources[place] = record.offset
-            origin = _origin(record.headers)
+            value = record.value or b""
+            reason = _unfit(value, topic)
+            try:
+                origin = origin_of(record.headers)
+            except ValueError:
+                origin, reason = None, "its origin header cannot be read"
             if origin is not None and self._has(origin):
                 metrics.REPEATS.inc()
                 continue
-            value = record.value or b""
-            reason = _unfit(value, topic)
             if reason is None:
                 source = Source(topic.name, record.partition, record.offset)
                 news.append((value, source, origin, type_of(value)))
@@ -149,10 +152,9 @@ class Intake:
             await self._write(news)
 
     def _has(self, origin: Origin) -> bool:
-        stream, reached = f"{origin.stream}/{origin.partition}", (origin.offset, origin.step)
-        if reached <= self._origins.get(stream, (-1, -1)):
+        if origin.reached <= self._origins.get(origin.place, (-1, -1)):
             return True
-        self._origins[stream] = reached
+        self._origins[origin.place] = origin.reached
         return False
 
     async def _write(self, news: list[tuple[bytes, Source | None, Origin | None, str]]) -> None:
@@ -171,13 +173,6 @@ class Intake:
             )
         for written in await asyncio.gather(*acks):
             self.written = max(self.written, written.offset)
-
-
-def _origin(found: Any) -> Origin | None:
-    for name, value in found:
-        if name == ORIGIN:
-            return parse_origin(value.decode())
-    return None
 
 
 def _unfit(value: bytes, topic: Topic) -> str | None:

@@ -17,7 +17,7 @@ from services.sla.app.ownership import Ownership
 from services.sla.app.snapshots import Snapshot
 from services.sla.app.uptime_worker import commit
 from services.sla.promises import Promises, Spoken
-from shared.cloudevents import ORIGIN, Origin, headers, parse_origin
+from shared.cloudevents import Origin, headers, origin_of
 from shared.kafka import Batch, send, subscribe_batches
 from shared.settings import KafkaSettings
 from shared.topics import JOURNAL, TOPIC_OF, key_of
@@ -190,9 +190,5 @@ class PromisesWorker:
 
 
 def _remember(origins: dict[str, tuple[int, int]], found: Any) -> None:
-    for name, value in found:
-        if name == ORIGIN:
-            origin = parse_origin(value.decode())
-            reached = (origin.offset, origin.step)
-            stream = f"{origin.stream}/{origin.partition}"
-            origins[stream] = max(origins.get(stream, (-1, -1)), reached)
+    if (origin := origin_of(found)) is not None:
+        origins[origin.place] = max(origins.get(origin.place, (-1, -1)), origin.reached)
