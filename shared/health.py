@@ -10,6 +10,7 @@ import contextlib
 import errno
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -91,3 +92,30 @@ def check_port(host: str, port: int, setting: str) -> None:
                     f"choose another with {setting}."
                 ) from None
             raise
+
+
+PULSE_STUCK_AFTER_S = 120.0
+"""A loop that has not advanced for so long is not alive; longer than any wait for a lock or the broker."""
+
+
+class Pulse:
+    """When each loop last advanced, and since when the `consumer` has been at one batch (monotonic, s)."""
+
+    def __init__(self, consumer: str) -> None:
+        self._consumer = consumer
+        self._beats: dict[str, float] = {}
+        self._busy_since: float | None = None
+
+    def beat(self, loop: str) -> None:
+        self._beats[loop] = time.monotonic()
+
+    def busy(self, now: bool) -> None:
+        self._busy_since = time.monotonic() if now else None
+
+    def stuck(self) -> list[str]:
+        """What has not advanced."""
+        oldest = time.monotonic() - PULSE_STUCK_AFTER_S
+        found = [loop for loop, at in self._beats.items() if at < oldest]
+        if self._busy_since is not None and self._busy_since < oldest:
+            found.append(self._consumer)
+        return found

@@ -6,19 +6,12 @@ Kafka may be away, at the start too: subscriptions are declared into the outbox,
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
-import os
 import signal
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import structlog
 import uvicorn
-from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
@@ -26,42 +19,20 @@ from sqlalchemy.exc import OperationalError
 from services.billing import metrics
 from services.billing.api import build_api
 from services.billing.consumer import subscribe
-from services.billing.database import Clock, DatabaseUnusable, migrate, open_engine, reading, wall_clock
+from services.billing.database import BOOKS
 from services.billing.issuing import issue_due
-from services.billing.relay import Letter, relay
-from services.billing.settings import BillingSettings, service_token
+from services.billing.relay import mark_sent, waiting
+from services.billing.settings import TOKEN, BillingSettings
 from services.billing.statements import invoiced_after_end, owed_now, quarantined
 from shared.calendar import local_date
-from shared.health import Server, check_port
-from shared.kafka import ensure_topics, send, service_broker, wait_for_broker
+from shared.database import Clock, DatabaseUnusable, migrate, open_engine, own_file, reading, wall_clock
+from shared.health import Pulse, Server, check_port
+from shared.kafka import ensure_topics, service_broker, wait_for_broker
+from shared.outbox import publishing, relay
 from shared.settings import KafkaSettings
+from shared.tokens import service_token
 
 log = structlog.get_logger()
-
-STUCK_AFTER_S = 120.0
-"""A loop that has not advanced for so long is not alive; longer than any wait for a lock or the broker."""
-
-
-class Pulse:
-    """When each loop last advanced, and since when the consumer has been at one batch (monotonic, s)."""
-
-    def __init__(self) -> None:
-        self._beats: dict[str, float] = {}
-        self._busy_since: float | None = None
-
-    def beat(self, loop: str) -> None:
-        self._beats[loop] = time.monotonic()
-
-    def busy(self, now: bool) -> None:
-        self._busy_since = time.monotonic() if now else None
-
-    def stuck(self) -> list[str]:
-        """What has not advanced."""
-        oldest = time.monotonic() - STUCK_AFTER_S
-        found = [loop for loop, at in self._beats.items() if at < oldest]
-        if self._busy_since is not None and self._busy_since < oldest:
-            found.append("booking")
-        return found
 
 
 async def serve(
@@ -73,10 +44,10 @@ async def serve(
     """
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it tells each failed attempt; we say it once
     check_port(settings.host, settings.port, "GARANT_BILLING_PORT")
-    engine = open_engine(settings.engine_url(home))
-    with _own_file(engine):
-        await asyncio.to_thread(migrate, engine)
-        await _run(settings, kafka, engine, service_token(settings, home), clock)
+    engine = open_engine(settings.engine_url(home), BOOKS)
+    with own_file(engine, BOOKS):
+        await asyncio.to_thread(migrate, engine, BOOKS)
+        await _run(settings, kafka, engine, service_token(TOKEN, settings.token, home), clock)
     engine.dispose()
 
 
@@ -84,7 +55,7 @@ async def _run(
     settings: BillingSettings, kafka: KafkaSettings, engine: Engine, token: str, clock: Clock
 ) -> None:
     loop = asyncio.get_running_loop()
-    pulse, broker, connected = Pulse(), service_broker(kafka, "billing"), asyncio.Event()
+    pulse, broker, connected = Pulse("booking"), service_broker(kafka, "billing"), asyncio.Event()
     failed: asyncio.Future[None] = loop.create_future()
     subscriber = subscribe(broker, kafka, engine, clock, pulse.busy, failed)
 
@@ -155,24 +126,17 @@ async def _relay(
 ) -> None:
     await connected.wait()
 
-    async def publish(letter: Letter) -> None:
-        while True:
-            pulse.beat("relay")
-            try:
-                done = await send(
-                    broker,
-                    kafka.topic(letter.topic),
-                    letter.value,
-                    key=letter.key,
-                    headers=letter.headers,
-                )
-                await done
-                return
-            except KafkaError as error:
-                log.warning("billing.relay.waiting", sequence=letter.sequence, error=str(error))
-                await asyncio.sleep(1)
+    def beat() -> None:
+        pulse.beat("relay")
 
-    await relay(engine, publish, clock, settings.relay_every_s, lambda: pulse.beat("relay"))
+    await relay(
+        engine,
+        waiting,
+        lambda connection, sequence: mark_sent(connection, sequence, clock),
+        publishing(broker, kafka, beat),
+        settings.relay_every_s,
+        beat,
+    )
 
 
 async def _issue(settings: BillingSettings, engine: Engine, clock: Clock, pulse: Pulse) -> None:
@@ -191,24 +155,3 @@ def _issue_once(settings: BillingSettings, engine: Engine, clock: Clock) -> list
         metrics.QUARANTINED.set(len(quarantined(connection)))
         metrics.NEEDS_PERSON.set(len(owed_now(connection)) + len(invoiced_after_end(connection)))
     return issued
-
-
-@contextmanager
-def _own_file(engine: Engine) -> Iterator[None]:
-    """A SQLite file belongs to one process; the kernel drops the lock with the process, however it ends."""
-    if engine.dialect.name != "sqlite" or engine.url.database is None:
-        yield
-        return
-    lock: Any = os.open(f"{engine.url.database}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
-        raise DatabaseUnusable(
-            f"Another billing service works on {engine.url.database}. Stop it, or give this one its own "
-            "GARANT_HOME; several instances share books on PostgreSQL (GARANT_BILLING_DATABASE_URL)."
-        ) from None
-    try:
-        yield
-    finally:
-        os.close(lock)

@@ -12,10 +12,11 @@ from typing import Literal
 
 from sqlalchemy import Connection, Engine, Row, insert, or_, select, update
 
-from services.billing.database import Clock, lock_subscription, writing
+from services.billing.database import lock_subscription
 from services.billing.ledger import Entry
 from services.billing.tables import inbox, ledger_entries, quarantine
 from shared.codec import encode
+from shared.database import Clock, writing
 from shared.money import Amount
 from shared.outcomes import Credit
 from shared.time import Instant

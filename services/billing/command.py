@@ -15,9 +15,10 @@ from rich.console import Console
 from rich.table import Table
 
 from services.billing.app import serve
-from services.billing.settings import BillingSettings, caller_token
+from services.billing.settings import TOKEN, BillingSettings
 from shared.errors import NeedsAPerson
 from shared.settings import HomeSettings, KafkaSettings
+from shared.tokens import caller_token
 
 app = typer.Typer(
     no_args_is_help=False,
@@ -216,7 +217,7 @@ def _call(
     method: str, path: str, body: dict[str, Any] | None = None, *, key: str | None = None
 ) -> httpx.Response:
     settings = BillingSettings()
-    headers = {"Authorization": f"Bearer {caller_token(settings, HomeSettings().home)}"}
+    headers = {"Authorization": f"Bearer {caller_token(TOKEN, settings.token, HomeSettings().home)}"}
     if key is not None:
         headers["Idempotency-Key"] = key
     url = settings.service_url()

@@ -19,9 +19,9 @@ from sqlalchemy import Engine
 
 from services.billing import metrics
 from services.billing.booking import book, unfit
-from services.billing.database import Clock
 from shared.cloudevents import Origin
 from shared.codec import Undecodable, decode_credit
+from shared.database import Clock
 from shared.kafka import Batch, bury, subscribe_batches
 from shared.settings import KafkaSettings
 from shared.topics import CREDITS

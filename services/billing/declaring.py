@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, Engine, insert, select
 
-from services.billing.database import Clock, lock_subscription, next_number, writing
+from services.billing.database import lock_subscription
 from services.billing.subscription import Nonsense, Subscription, evolve, fold
 from services.billing.tables import outbox, subscription_facts, subscriptions
 from shared.codec import decode_fact, encode
+from shared.database import Clock, next_number, writing
 from shared.facts import SubscriptionCancelled, SubscriptionChanged, SubscriptionFact, SubscriptionStarted
 
 

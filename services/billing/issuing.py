@@ -13,13 +13,14 @@ from msgspec import Struct
 from sqlalchemy import Connection, Engine, func, insert, select
 
 from services.billing.booking import entries_of
-from services.billing.database import Clock, lock_subscription, next_number, reading, writing
+from services.billing.database import lock_subscription
 from services.billing.declaring import Contradiction, Unknown, every_subscription, subscription_of
 from services.billing.invoice import Draft, draft
 from services.billing.ledger import Balance, balances, usable
 from services.billing.subscription import Nonsense, Subscription
 from services.billing.tables import invoice_lines, invoices, ledger_entries, voids
 from shared.calendar import local_date
+from shared.database import Clock, next_number, reading, writing
 from shared.money import Amount, format_amount
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from pathlib import Path
 
 from pydantic import Field, SecretStr, field_validator
@@ -11,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.billing.issuing import Rules
 from shared.calendar import UnknownZone, zone
-from shared.errors import NeedsAPerson
+from shared.tokens import Token
 
 
 class BillingSettings(BaseSettings):
@@ -53,38 +51,4 @@ class BillingSettings(BaseSettings):
         return self.url.rstrip("/") or f"http://127.0.0.1:{self.port}"
 
 
-class NoToken(NeedsAPerson):
-    """The command line has nothing to show the service."""
-
-
-def token_file(home: Path) -> Path:
-    """Where a token is kept when the environment names none."""
-    return home / "billing.token"
-
-
-def service_token(settings: BillingSettings, home: Path) -> str:
-    """The token callers must show: the setting, else the file's, which is made at the first start."""
-    if given := settings.token.get_secret_value():
-        return given
-    home.mkdir(parents=True, exist_ok=True)
-    path = token_file(home)
-    try:
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text().strip()
-    with os.fdopen(file, "w") as out:
-        out.write(secrets.token_urlsafe(32) + "\n")
-    return path.read_text().strip()
-
-
-def caller_token(settings: BillingSettings, home: Path) -> str:
-    """The token the command line shows. Raises NoToken where there is none."""
-    if given := settings.token.get_secret_value():
-        return given
-    try:
-        return token_file(home).read_text().strip()
-    except FileNotFoundError:
-        raise NoToken(
-            "No token for the billing service: set GARANT_BILLING_TOKEN to the one it was started with, or "
-            "set GARANT_HOME to its directory."
-        ) from None
+TOKEN = Token("billing", "GARANT_BILLING_TOKEN")

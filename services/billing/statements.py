@@ -9,12 +9,12 @@ from msgspec import Struct
 from sqlalchemy import Connection, RowMapping, func, select, update
 
 from services.billing.booking import entries_of
-from services.billing.database import Clock
 from services.billing.declaring import Unknown, every_subscription, subscription_of
 from services.billing.invoice import Line
 from services.billing.issuing import next_term
 from services.billing.ledger import Due, balances, owed
 from services.billing.tables import invoice_lines, invoices, ledger_entries, outbox, quarantine, voids
+from shared.database import Clock
 from shared.money import Amount
 from shared.time import Instant
 

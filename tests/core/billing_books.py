@@ -16,7 +16,8 @@ from pathlib import Path
 import pgserver
 from sqlalchemy import Engine, create_engine, make_url, text
 
-from services.billing.database import migrate, open_engine
+from services.billing.database import BOOKS
+from shared.database import migrate, open_engine
 from shared.facts import SubscriptionStarted
 from shared.money import parse_amount
 from shared.outcomes import Credit, CreditAdjusted, CreditGranted, Stamp
@@ -70,8 +71,8 @@ def empty_url(kind: str, directory: Path) -> Iterator[str]:
 def empty_books(kind: str, directory: Path) -> Iterator[Engine]:
     """An engine on a migrated, empty database."""
     with empty_url(kind, directory) as url:
-        engine = open_engine(url)
-        migrate(engine)
+        engine = open_engine(url, BOOKS)
+        migrate(engine, BOOKS)
         try:
             yield engine
         finally:

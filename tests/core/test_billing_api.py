@@ -22,13 +22,16 @@ from sqlalchemy import Engine
 from typer.testing import CliRunner
 
 from services.billing.api import build_api
-from services.billing.app import Pulse, _own_file
 from services.billing.booking import book
 from services.billing.command import app
-from services.billing.database import DatabaseUnusable, open_engine
+from services.billing.database import BOOKS
 from services.billing.issuing import Rules
-from services.billing.settings import BillingSettings, NoToken, caller_token, service_token
+from services.billing.settings import TOKEN as TOKEN_OF_BILLING
+from services.billing.settings import BillingSettings
+from shared.database import DatabaseUnusable, open_engine, own_file
 from shared.errors import NeedsAPerson
+from shared.health import Pulse
+from shared.tokens import NoToken, caller_token, service_token
 from tests.core.billing_books import KINDS, SetClock, credit, empty_books
 
 CLOCK = SetClock()
@@ -318,15 +321,22 @@ def test_a_token_is_made_once_and_only_its_owner_may_read_it(
 ) -> None:
     monkeypatch.delenv("GARANT_BILLING_TOKEN", raising=False)
     home = tmp_path / "home"
+
+    def serves() -> str:
+        return service_token(TOKEN_OF_BILLING, BillingSettings().token, home)
+
+    def shows() -> str:
+        return caller_token(TOKEN_OF_BILLING, BillingSettings().token, home)
+
     with pytest.raises(NoToken, match="GARANT_BILLING_TOKEN"):
-        caller_token(BillingSettings(), home)
-    token = service_token(BillingSettings(), home)
+        shows()
+    token = serves()
     assert len(token) >= 32
-    assert service_token(BillingSettings(), home) == caller_token(BillingSettings(), home) == token
+    assert serves() == shows() == token
     assert stat.S_IMODE(os.stat(home / "billing.token").st_mode) == 0o600  # noqa: PTH116
     assert token not in repr(BillingSettings(token=SecretStr(token)))
     monkeypatch.setenv("GARANT_BILLING_TOKEN", "given")
-    assert service_token(BillingSettings(), home) == caller_token(BillingSettings(), home) == "given"
+    assert serves() == shows() == "given"
 
 
 def test_a_zone_nobody_knows_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -335,12 +345,12 @@ def test_a_zone_nobody_knows_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_loop_that_stands_still_is_not_alive(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    pulse = Pulse()
+    pulse = Pulse("booking")
     pulse.beat("relay")
     pulse.busy(True)
     with served(engine, pulse.stuck) as url:
         assert httpx.get(f"{url}/live", trust_env=False).status_code == 200
-        monkeypatch.setattr("services.billing.app.STUCK_AFTER_S", -1.0)
+        monkeypatch.setattr("shared.health.PULSE_STUCK_AFTER_S", -1.0)
         answer = httpx.get(f"{url}/live", trust_env=False)
         assert (answer.status_code, answer.json()["wrong"]) == (503, ["relay", "booking"])
         pulse.busy(False)
@@ -350,10 +360,10 @@ def test_a_loop_that_stands_still_is_not_alive(engine: Engine, monkeypatch: pyte
 def test_a_sqlite_file_belongs_to_one_service(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'billing.db'}"
     with (
-        _own_file(open_engine(url)),
+        own_file(open_engine(url, BOOKS), BOOKS),
         pytest.raises(DatabaseUnusable, match="GARANT_HOME"),
-        _own_file(open_engine(url)),
+        own_file(open_engine(url, BOOKS), BOOKS),
     ):
         pass
-    with _own_file(open_engine(url)):
+    with own_file(open_engine(url, BOOKS), BOOKS):
         pass

@@ -12,7 +12,6 @@ from msgspec.structs import replace
 from sqlalchemy import Engine
 
 from services.billing.booking import book, entries_of, unfit
-from services.billing.database import reading, writing
 from services.billing.declaring import (
     Contradiction,
     Unknown,
@@ -32,6 +31,7 @@ from services.billing.statements import (
     resolve,
 )
 from services.billing.subscription import Nonsense
+from shared.database import reading, writing
 from shared.facts import SubscriptionCancelled, SubscriptionChanged
 from shared.money import Amount, format_amount, parse_amount
 from shared.outcomes import Credit

@@ -14,10 +14,11 @@ from sqlalchemy import Engine, delete, func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from services.billing.booking import book
-from services.billing.database import DatabaseUnusable, migrate, next_number, open_engine, writing
+from services.billing.database import BOOKS
 from services.billing.declaring import declare
 from services.billing.issuing import Rules, issue_due, void
 from services.billing.tables import APPEND_ONLY, ledger_entries, metadata
+from shared.database import DatabaseUnusable, migrate, next_number, open_engine, writing
 from tests.core.billing_books import KINDS, SetClock, credit, empty_books, empty_url, started
 
 CLOCK = SetClock()
@@ -45,7 +46,7 @@ def test_the_migrated_schema_is_the_one_the_code_declares(engine: Engine) -> Non
 
 
 def test_migrating_again_changes_nothing(full: Engine) -> None:
-    migrate(full)
+    migrate(full, BOOKS)
     with full.connect() as connection:
         assert connection.execute(select(func.count()).select_from(ledger_entries)).scalar_one() == 3
 
@@ -53,8 +54,8 @@ def test_migrating_again_changes_nothing(full: Engine) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_instances_that_start_together_migrate_once(kind: str, tmp_path: Path) -> None:
     with empty_url(kind, tmp_path) as url, ThreadPoolExecutor(4) as pool:
-        engines = [open_engine(url) for _ in range(4)]
-        list(pool.map(migrate, engines))
+        engines = [open_engine(url, BOOKS) for _ in range(4)]
+        list(pool.map(lambda engine: migrate(engine, BOOKS), engines))
         with engines[0].connect() as connection:
             assert connection.execute(text("SELECT count(*) FROM alembic_version")).scalar_one() == 1
         for engine in engines:
@@ -150,11 +151,11 @@ def test_numbers_taken_at_once_have_no_gaps_and_no_doubles(engine: Engine) -> No
 @pytest.mark.parametrize("url", ["no url", "sqlite://", "sqlite:///:memory:", "mysql://localhost/x"])
 def test_an_unusable_url_says_what_to_set(url: str) -> None:
     with pytest.raises(DatabaseUnusable, match=r"sqlite:////path/billing\.db or postgresql://"):
-        open_engine(url)
+        open_engine(url, BOOKS)
 
 
 def test_an_absent_server_is_named_without_its_password() -> None:
-    engine = open_engine("postgresql://me:s3cret@127.0.0.1:1/x")
+    engine = open_engine("postgresql://me:s3cret@127.0.0.1:1/x", BOOKS)
     with pytest.raises(DatabaseUnusable, match="GARANT_BILLING_DATABASE_URL") as caught:
-        migrate(engine)
+        migrate(engine, BOOKS)
     assert "s3cret" not in str(caught.value)

@@ -17,11 +17,12 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from msgspec.structs import replace
 from sqlalchemy import Engine, text
 
-from services.billing.database import migrate, open_engine, writing
+from services.billing.database import BOOKS
 from services.cli.local.local_kafka import LocalKafka
 from services.cli.local.ports import free_port
 from shared.cloudevents import DEAD_LETTER_REASON, ORIGIN
 from shared.codec import encode
+from shared.database import migrate, open_engine, writing
 from shared.kafka import Record, read_topic
 from shared.outcomes import Credit
 from shared.settings import KafkaSettings
@@ -48,10 +49,10 @@ AIOKafkaConsumer.commit = die
 """
 DIES_BETWEEN_BROKER_AND_OUTBOX = """
 import os, signal
-from services.billing import relay
+from services.billing import app
 def die(*args):
     os.kill(os.getpid(), signal.SIGKILL)
-relay.mark_sent = die
+app.mark_sent = die
 """
 
 
@@ -139,7 +140,7 @@ def start(url: str, tmp_path: Path) -> Iterator[Start]:
 @pytest.fixture
 def engine(url: str) -> Iterator[Engine]:
     """The test's own look at the books."""
-    found = open_engine(url)
+    found = open_engine(url, BOOKS)
     yield found
     found.dispose()
 
@@ -273,7 +274,7 @@ def test_killed_between_broker_and_outbox_a_fact_is_repeated_the_same_never_lost
 def test_a_booking_that_fails_ends_the_process_and_skips_nothing(
     topics: KafkaSettings, start: Start, engine: Engine
 ) -> None:
-    migrate(engine)
+    migrate(engine, BOOKS)
     with writing(engine) as connection:
         connection.execute(text("ALTER TABLE inbox RENAME TO inbox_away"))
     say(topics, credit("33.27"))

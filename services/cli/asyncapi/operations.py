@@ -15,13 +15,12 @@ from faststream.kafka import KafkaBroker
 from msgspec import Struct
 from sqlalchemy import create_engine
 
-from services.billing import relay
 from services.billing.consumer import subscribe as subscribe_billing
-from services.billing.database import wall_clock
 from services.sla import runs
 from services.sla.app import intake, snapshots, uptime_worker
 from services.sla.app.service import SlaSettings, build
 from shared import outcomes
+from shared.database import wall_clock
 from shared.facts import (
     DowntimeCorrected,
     MaintenanceAnnounced,
@@ -117,7 +116,7 @@ def _billing() -> Iterator[Operation]:
     settings = usual_settings()
     for topic, _, group in subscribed(asyncio.run(_billing_broker(settings)), settings):
         yield Operation("billing", "receive", topic, "booking", group)
-    yield from _said("billing", "outbox relay", relay.SOURCE, get_args(SubscriptionFact))
+    yield from _said("billing", "outbox relay", "/garant/billing", get_args(SubscriptionFact))
     yield Operation("billing", "send", DEAD_LETTERS, "booking", source="/garant/billing")
 
 

@@ -15,7 +15,7 @@ import httpx
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from services.billing.settings import BillingSettings, caller_token
+from services.billing.settings import TOKEN, BillingSettings
 from services.cli.audit.journal import replay_journal
 from services.cli.audit.page import on_page
 from services.cli.demo.history import (
@@ -39,6 +39,7 @@ from shared.kafka import read_topic
 from shared.money import format_amount
 from shared.outcomes import CreditGranted, MonthClosed
 from shared.settings import HomeSettings, KafkaSettings
+from shared.tokens import caller_token
 from shared.topics import JOURNAL
 
 PATIENCE_S = 120.0
@@ -63,7 +64,7 @@ class Billing:
         settings = BillingSettings()
         ports = next((one.ports for one in run.components if one.name == "billing"), ())
         url = settings.url.rstrip("/") or f"http://127.0.0.1:{ports[0] if ports else settings.port}"
-        token = caller_token(settings, home)
+        token = caller_token(TOKEN, settings.token, home)
         self._client = httpx.Client(
             base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=30, trust_env=False
         )
