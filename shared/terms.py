@@ -60,12 +60,32 @@ class OutageTerms(Struct, frozen=True):
     credit: StartedDay | Exact
 
 
-Interval = tuple[str, str]
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+LocalTime = Annotated[str, Meta(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$(?!\n)")]
+Interval = tuple[LocalTime, LocalTime]
+"""Local times of one date, e.g. ("08:00", "17:00"); one that ends when it begins is empty."""
+
+
+def minute_of_day(time: str) -> int:
+    """Minutes after midnight of "08:00" or "24:00"."""
+    return int(time[:2]) * 60 + int(time[3:])
+
+
+def _in_order(intervals: tuple[Interval, ...]) -> None:
+    for start, end in intervals:
+        if minute_of_day(end) < minute_of_day(start):
+            raise ValueError(f"opening hours {start} to {end} end before they begin; over midnight takes two")
 
 
 class HolidayHours(Struct, frozen=True):
+    """Another opening for one date: a half-day, or hours on a Sunday."""
+
     date: date
     hours: tuple[Interval, ...]
+
+    def __post_init__(self) -> None:
+        _in_order(self.hours)
 
 
 class Week(Struct, frozen=True):
@@ -77,8 +97,12 @@ class Week(Struct, frozen=True):
     sat: tuple[Interval, ...] = ()
     sun: tuple[Interval, ...] = ()
 
+    def __post_init__(self) -> None:
+        for name in WEEKDAYS:
+            _in_order(getattr(self, name))
 
-Allowance = Annotated[str, Meta(pattern=r"^\d{1,4}(h|bd)$")]
+
+Allowance = Annotated[str, Meta(pattern=r"^[0-9]{1,4}(h|bd)$(?!\n)")]
 
 
 class Allowances(Struct, frozen=True):
@@ -97,11 +121,18 @@ class FirstResponseTerms(Struct, frozen=True, rename={"on_premises": "on-premise
 
 class SupportTerms(Struct, frozen=True):
     week: Week
-    business_day_minutes: Annotated[int, Meta(ge=1)]
+    business_day_minutes: Annotated[int, Meta(ge=1, le=1_440)]
     holidays: tuple[date | HolidayHours, ...]
     at_risk_percent: Annotated[int, Meta(ge=1, le=100)]
-    news_grace_minutes: Annotated[int, Meta(ge=0)]
+    news_grace_minutes: Annotated[int, Meta(ge=0, le=100_000)]
     first_response: FirstResponseTerms
+
+
+def minutes_of_allowance(allowance: Allowance, terms: SupportTerms) -> int:
+    """The open minutes of "4h" or "2bd"; a business day has the terms' `business_day_minutes`."""
+    if allowance.endswith("bd"):
+        return int(allowance[:-2]) * terms.business_day_minutes
+    return int(allowance[:-1]) * 60
 
 
 class QuotaTerms(Struct, frozen=True):

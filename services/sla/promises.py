@@ -6,18 +6,20 @@ audit years later. The position is part of the state.
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
-from hashlib import sha256
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
-from services.sla import conclusions, subscriptions, terms, timeline
+from services.sla import conclusions, quota, subscriptions, terms, timeline
+from services.sla.agenda import DEADLINE, QUOTA, UPTIME, Agenda, Due
 from services.sla.availability import View
 from services.sla.conclusions import MonthSaid, Said
+from services.sla.history import History
+from services.sla.rejection import Rejected
+from services.sla.requests import Requests
+from services.sla.spoken import Spoken, Unstamped, chained
 from services.sla.subscriptions import Subscription
 from services.sla.timeline import NEVER, Timeline
 from services.sla.uptime import closed_until
@@ -27,43 +29,9 @@ from shared.money import Amount
 from shared.outcomes import JournalEntry, Source, Stamp
 from shared.time import Instant
 
-STATE_VERSION = 1
-"""Of `History` as it is saved: a snapshot of another version is not read, the journal is."""
-
-
-Unstamped = Callable[[Stamp], outcomes.Outcome]
-"""An outcome that lacks only its place in the journal."""
-
-
-class Rejected(ValueError):
-    """A fact that makes no sense where it stands; the message is the reason."""
-
 
 class JournalBroken(RuntimeError):
     """A journal record that is no journal entry: folding on would lose history."""
-
-
-class History(Struct):
-    """All the promises fold remembers of one journal partition. `position` is the offset of the last entry
-    folded; `sources` holds the highest offset taken from each "topic/partition"."""
-
-    version: int = STATE_VERSION
-    partition: int = 0
-    position: int = -1
-    recorded_at: int = 0
-    digest: str = sha256(b"").hexdigest()
-    sources: dict[str, int] = {}
-    book: terms.Book = msgspec.field(default_factory=terms.Book)
-    noticed: dict[str, set[str]] = {}
-    targets: dict[str, Timeline] = {}
-    subscriptions: dict[str, Subscription] = {}
-
-
-class Spoken(Struct, frozen=True):
-    """An outcome and its bytes."""
-
-    outcome: outcomes.Outcome
-    data: bytes
 
 
 class Promises:
@@ -71,19 +39,21 @@ class Promises:
 
     def __init__(self, history: History) -> None:
         self.history = history
+        self._requests = Requests(history)
         self._subscribers: dict[str, set[str]] = {}
-        self._due: list[tuple[int, str, str]] = []
+        self._agenda = Agenda()
         for subscription in history.subscriptions.values():
             self._index(subscription)
-            if subscription.due is not None:
-                heapq.heappush(self._due, _place(subscription, subscription.due))
+            self._put(subscription, UPTIME, subscription.due)
+            self._put(subscription, QUOTA, subscription.quota_due)
+        for ticket in history.requests:
+            self._attend(ticket)
 
     @property
     def next_due(self) -> int | None:
         """The next instant (ms) at which time alone concludes something: the journal needs an entry then."""
-        while self._due and self._stale(self._due[0]):
-            heapq.heappop(self._due)
-        return self._due[0][0] if self._due else None
+        due = self._agenda.first
+        return None if due is None else due.at
 
     def apply(self, offset: int, data: bytes) -> list[Spoken]:
         """Folds the journal record `data` at `offset`; returns its outcomes, in order, with their bytes.
@@ -103,7 +73,7 @@ class Promises:
             ) from None
         history.position = offset
         history.recorded_at = max(history.recorded_at, entry.recorded_at)
-        history.digest = _chained(history.digest, data)
+        history.digest = chained(history.digest, data)
         found = self._overdue()
         if self._is_news(entry.source):
             found += self._take(entry)
@@ -152,8 +122,12 @@ class Promises:
                 return self._terms_published(fact)
             case facts.TargetDeclared() | facts.ProbeResult():
                 raise Rejected(f"{type(fact).__name__} belongs on probe.results, not in the journal")
-            case _:
+            case facts.ClockAdvanced():
                 return []
+            case _:
+                found = self._requests.decided(fact)
+                self._attend(fact.ticket)
+                return found
 
     def _timeline(self, target: str) -> Timeline:
         return self.history.targets.setdefault(target, Timeline())
@@ -244,7 +218,11 @@ class Promises:
     def _rescheduled(self, subscription: Subscription, since: int) -> list[Unstamped]:
         """What a change of the subscription itself concludes; when time next does may have changed, too."""
         found = self._concluded(subscription, since)
+        found += quota.restated(
+            subscription, self.history.requests, self.history.book, self.history.recorded_at
+        )
         self._schedule(subscription)
+        self._schedule_quota(subscription, self.history.recorded_at)
         return found
 
     def _concluded(
@@ -255,13 +233,22 @@ class Promises:
         return [_unstamped(subscription, each) for each in said]
 
     def _overdue(self) -> list[Unstamped]:
-        """Everything due by now, in time order; at one instant by account, then subscription."""
+        """Everything due by now, in the order of the agenda."""
         found: list[Unstamped] = []
-        while (due := self.next_due) is not None and due <= self.history.recorded_at:
-            subscription = self.history.subscriptions[heapq.heappop(self._due)[2]]
-            said = conclusions.on_time(self._view(subscription), due)
-            found += [_unstamped(subscription, each) for each in said]
-            self._schedule(subscription)
+        while (due := self._agenda.first) is not None and due.at <= self.history.recorded_at:
+            self._agenda.take()
+            if due.kind == DEADLINE:
+                found += self._requests.on_time(due.ticket)
+                self._attend(due.ticket)
+                continue
+            subscription = self.history.subscriptions[due.subscription]
+            if due.kind == QUOTA:
+                found += quota.on_time(subscription, self.history.requests, self.history.book, due.at)
+                self._schedule_quota(subscription, due.at)
+            else:
+                said = conclusions.on_time(self._view(subscription), due.at)
+                found += [_unstamped(subscription, each) for each in said]
+                self._schedule(subscription)
         return found
 
     def _view(self, subscription: Subscription) -> View:
@@ -273,18 +260,32 @@ class Promises:
 
     def _schedule(self, subscription: Subscription) -> None:
         subscription.due = conclusions.next_due(self._view(subscription))
-        if subscription.due is not None:
-            heapq.heappush(self._due, _place(subscription, subscription.due))
+        self._put(subscription, UPTIME, subscription.due)
 
-    def _stale(self, place: tuple[int, str, str]) -> bool:
-        return self.history.subscriptions[place[2]].due != place[0]
+    def _schedule_quota(self, subscription: Subscription, now: int) -> None:
+        subscription.quota_due = quota.next_due(subscription, self.history.book.zone, now)
+        self._put(subscription, QUOTA, subscription.quota_due)
+
+    def _put(self, subscription: Subscription, kind: int, at: int | None) -> None:
+        if at is None:
+            self._agenda.strike(kind, subscription.subscription)
+        else:
+            self._agenda.put(Due(at, subscription.account, subscription.subscription, kind))
+
+    def _attend(self, ticket: str) -> None:
+        """Puts on the agenda when the request wakes."""
+        request = self.history.requests[ticket]
+        if request.wakes_at is None:
+            self._agenda.strike(DEADLINE, ticket)
+        else:
+            self._agenda.put(Due(request.wakes_at, request.account, request.subscription, DEADLINE, ticket))
 
     def _stamped(self, offset: int, found: Iterable[Unstamped]) -> list[Spoken]:
         history, spoken = self.history, []
         for index, unstamped in enumerate(found):
             outcome = unstamped(Stamp(history.partition, offset, index, history.digest))
             data = encode(outcome)
-            history.digest = _chained(history.digest, data)
+            history.digest = chained(history.digest, data)
             spoken.append(Spoken(outcome, data))
         return spoken
 
@@ -310,14 +311,6 @@ def _unstamped(subscription: Subscription, said: Said) -> Unstamped:
         said.worked.terms,
         said.worked.calculation,
     )
-
-
-def _place(subscription: Subscription, due: int) -> tuple[int, str, str]:
-    return due, subscription.account, subscription.subscription
-
-
-def _chained(digest: str, data: bytes) -> str:
-    return sha256(bytes.fromhex(digest) + data).hexdigest()
 
 
 def _ordered(what: str, starts_at: int, ends_at: int) -> None:

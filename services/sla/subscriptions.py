@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from msgspec import Struct
 
 from shared import calendar
-from shared.facts import SubscriptionChanged, SubscriptionStarted
+from shared.facts import Deployment, SubscriptionChanged, SubscriptionStarted
 from shared.money import Amount
 
 T = TypeVar("T")
@@ -63,11 +63,25 @@ class Granted(Struct):
     total: Amount
 
 
-class Subscription(Struct):
-    """`months` are keyed by their first date, `outages` by the cut's start (ms), `uptimes` by the month.
+class Year(Struct):
+    """An opened subscription year's quota as it was said, in minutes, and by the terms of which version.
 
-    `due` is the next instant (ms) at which time alone concludes something; `looked_at` the last one at
-    which it was looked.
+    `counted` are the minutes of each ticket in it, `warned` the percents whose warning stands.
+    """
+
+    quota_minutes: int
+    terms: str
+    used_minutes: int = 0
+    counted: dict[str, int] = {}
+    warned: list[int] = []
+
+
+class Subscription(Struct):
+    """`months` are keyed by their first date, `outages` by the cut's start (ms), `uptimes` by the month,
+    `years` by their first date.
+
+    `due` is the next instant (ms) at which time alone concludes something about uptime, `quota_due` about the
+    quota; `looked_at` the last one at which it was looked. `worked` are the tickets with work on them.
     """
 
     account: str
@@ -77,12 +91,16 @@ class Subscription(Struct):
     starts_on: date
     prices: ByDate[Amount]
     targets: ByDate[tuple[str, ...]]
+    deployments: ByDate[Deployment]
     ends_on: date | None = None
     months: dict[date, Closed] = {}
     uptimes: dict[date, Granted] = {}
     outages: dict[int, Granted] = {}
     looked_at: int = 0
     due: int | None = None
+    years: dict[date, Year] = {}
+    worked: dict[str, None] = {}
+    quota_due: int | None = None
 
 
 def started(fact: SubscriptionStarted) -> Subscription:
@@ -95,15 +113,18 @@ def started(fact: SubscriptionStarted) -> Subscription:
         starts_on=fact.starts_on,
         prices=ByDate([fact.starts_on], [fact.price]),
         targets=ByDate([fact.starts_on], [tuple(dict.fromkeys(fact.targets))]),
+        deployments=ByDate([fact.starts_on], [fact.deployment]),
     )
 
 
 def changed(subscription: Subscription, fact: SubscriptionChanged) -> None:
-    """Takes the price and targets that `fact` puts in force on its date."""
+    """Takes the price, targets and deployment that `fact` puts in force on its date."""
     if isinstance(fact.price, Amount):
         subscription.prices.change(fact.effective_on, fact.price)
     if isinstance(fact.targets, tuple):
         subscription.targets.change(fact.effective_on, tuple(dict.fromkeys(fact.targets)))
+    if isinstance(fact.deployment, str):
+        subscription.deployments.change(fact.effective_on, fact.deployment)
 
 
 def term_days(subscription: Subscription, day: date) -> int:

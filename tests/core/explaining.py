@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from services.cli.audit.credit_history import Revision, folded
 from services.cli.audit.explanation import Explanation, explained
 from services.sla import promises
-from services.sla.promises import History, Promises
+from services.sla.history import History
+from services.sla.promises import Promises
 from shared.cloudevents import ORIGIN
 from shared.codec import encode
 from shared.facts import (

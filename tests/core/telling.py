@@ -15,7 +15,8 @@ from zoneinfo import ZoneInfo
 
 from msgspec.structs import replace
 
-from services.sla.promises import History, Promises, entry
+from services.sla.history import History
+from services.sla.promises import Promises, entry
 from shared import facts, outcomes
 from shared.codec import encode
 from shared.money import format_amount, parse_amount
@@ -200,6 +201,11 @@ def terms_with(
 
 def months(said: Iterable[Outcome]) -> list[outcomes.MonthClosed]:
     return [one for one in said if isinstance(one, outcomes.MonthClosed)]
+
+
+def but_quota(said: Iterable[Outcome]) -> list[Outcome]:
+    """Without what each subscription year says of its quota."""
+    return [one for one in said if not isinstance(one, outcomes.QuotaOpened | outcomes.QuotaChanged)]
 
 
 def granted(said: Iterable[Outcome]) -> list[outcomes.CreditGranted]:

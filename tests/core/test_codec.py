@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from services.sla.app.snapshots import Snapshot
-from services.sla.promises import History
+from services.sla.history import History
 from shared.codec import (
     Undecodable,
     compact,

@@ -7,7 +7,8 @@ from hashlib import sha256
 
 import pytest
 
-from services.sla.promises import History, JournalBroken, Promises, entry
+from services.sla.history import History
+from services.sla.promises import JournalBroken, Promises, entry
 from shared import facts
 from shared.codec import encode
 from shared.outcomes import FactRejected, Source
@@ -195,8 +196,8 @@ def test_time_never_goes_back_in_the_fold() -> None:
     story = november()
     closed(story, "2027-01-01 06:00")
     early = entry(instant("2026-10-01 00:00"), encode(started("S-2", starts_on="2026-12-01")))
-    (spoken,) = story.fold.apply(len(story.entries), early)
-    assert months([spoken.outcome])[0].month == "2026-12"
+    said = [spoken.outcome for spoken in story.fold.apply(len(story.entries), early)]
+    assert [month.month for month in months(said)] == ["2026-12"]
     assert story.fold.history.recorded_at == instant("2027-01-01 06:00")
 
 

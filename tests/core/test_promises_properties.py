@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from services.sla.app.snapshots import Snapshot
 from services.sla.availability import Status, View, availability, month_bounds
 from services.sla.credits import length, within
+from services.sla.history import History
 from services.sla.outages import concluded, cuts, longer
-from services.sla.promises import History
 from services.sla.uptime import closed_until, uptime_credit
 from shared import facts
 from shared.codec import encode_state, state_decoder

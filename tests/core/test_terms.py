@@ -16,6 +16,7 @@ from tests.core.telling import (
     HOUR,
     Telling,
     after,
+    but_quota,
     cancelled,
     closed,
     credits,
@@ -87,7 +88,7 @@ def test_the_built_in_terms_are_in_force_from_the_beginning() -> None:
 @pytest.mark.parametrize("effective_on", ["0001-01-01", "2019-05-01", "2026-11-01", "2030-01-01"])
 def test_the_first_published_terms_may_be_of_any_date(effective_on: str) -> None:
     story = Telling().at("2026-11-01 12:00")
-    assert story.tell(started(), published(terms_with(), "first", effective_on)) == []
+    assert but_quota(story.tell(started(), published(terms_with(), "first", effective_on))) == []
     assert in_force(story, effective_on) == "first"
     if effective_on > "0001-01-01":
         before = date.fromisoformat(effective_on).toordinal() - 1
@@ -129,9 +130,10 @@ def test_terms_are_in_force_by_date_in_whatever_order_they_are_published() -> No
 def test_the_first_terms_may_bring_their_zone_before_any_subscription() -> None:
     """Then dates and months are local to it: November begins in New York five hours later than in UTC."""
     story = Telling().at("2026-10-01 00:00")
-    assert story.tell(published(terms_with(zone="America/New_York"), "ny", "2020-01-01"), started()) == []
+    first = published(terms_with(zone="America/New_York"), "ny", "2020-01-01")
+    assert but_quota(story.tell(first, started())) == []
     due = instant("2026-12-01 06:00") + 6 * HOUR
-    assert story.passes(due - 1) == []
+    assert but_quota(story.passes(due - 1)) == []
     assert [month.window_ms for month in months(story.passes(due))] == [721 * HOUR]
 
 
@@ -290,7 +292,7 @@ def test_a_major_change_is_to_be_told_to_every_account_with_an_active_subscripti
 
 def test_a_minor_change_is_not_told() -> None:
     story = Telling().at("2026-11-01 00:00")
-    assert story.tell(started(), published(terms_with(), major=False)) == []
+    assert but_quota(story.tell(started(), published(terms_with(), major=False))) == []
 
 
 def test_rejected_terms_are_not_told() -> None:
@@ -314,4 +316,5 @@ def test_notices_come_before_what_the_terms_restate() -> None:
     closed(story)
     strict: Terms = terms_with(target_percent="100")
     said = story.tell(published(strict, "strict", "2020-01-01", major=True))
-    assert [type(one).__name__ for one in said] == ["TermsNoticeDue", "MonthClosed", "CreditGranted"]
+    expected = ["TermsNoticeDue", "MonthClosed", "CreditGranted", "QuotaChanged"]
+    assert [type(one).__name__ for one in said] == expected

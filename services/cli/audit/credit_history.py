@@ -7,7 +7,8 @@ from difflib import get_close_matches
 
 from msgspec import Struct
 
-from services.sla.promises import History, JournalBroken, Promises
+from services.sla.history import History
+from services.sla.promises import JournalBroken, Promises
 from shared.cloudevents import ORIGIN
 from shared.codec import Undecodable, decode_credit, decode_entry, decode_fact
 from shared.errors import NeedsAPerson

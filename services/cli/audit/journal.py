@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from services.sla.promises import History, Promises, Spoken
+from services.sla.history import History
+from services.sla.promises import Promises
+from services.sla.spoken import Spoken
 from shared.kafka import Record, read_topic
 from shared.settings import KafkaSettings
 from shared.topics import JOURNAL

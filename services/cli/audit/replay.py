@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from msgspec import Raw
 
 from services.sla import promises, states
-from services.sla.promises import History, Promises
+from services.sla.history import History
+from services.sla.promises import Promises
 from shared.codec import Undecodable, decode_line, decode_probe_fact, encode
 from shared.facts import ProbeFact
 

@@ -16,7 +16,8 @@ from services.sla.app.intake import Intake, now_ms
 from services.sla.app.ownership import Ownership
 from services.sla.app.snapshots import Snapshot
 from services.sla.app.uptime_worker import commit
-from services.sla.promises import Promises, Spoken
+from services.sla.promises import Promises
+from services.sla.spoken import Spoken
 from shared.cloudevents import Origin, headers, origin_of
 from shared.kafka import Batch, send, subscribe_batches
 from shared.settings import KafkaSettings

@@ -16,7 +16,7 @@ import structlog
 from faststream.kafka import KafkaBroker
 from msgspec import Struct
 
-from services.sla.promises import STATE_VERSION, History
+from services.sla.history import STATE_VERSION, History
 from shared.cloudevents import headers
 from shared.codec import encode_state, state_decoder
 from shared.kafka import read_topic, send

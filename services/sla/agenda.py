@@ -1,0 +1,58 @@
+"""What is due when: every instant at which time alone concludes something, the earliest first (contract 1).
+
+What is due at one instant is concluded by account, then subscription; there months and credits first, then
+deadlines by ticket, then the quota.
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import NamedTuple
+
+UPTIME, DEADLINE, QUOTA = 0, 1, 2
+"""What kind of thing is due."""
+
+
+class Due(NamedTuple):
+    """A place on the agenda: the instant (ms), whose it is, what kind of thing, and of which ticket."""
+
+    at: int
+    account: str
+    subscription: str
+    kind: int
+    ticket: str = ""
+
+
+class Agenda:
+    """What was put off or fell away stays in the heap and is passed over: `_current` says what holds."""
+
+    def __init__(self) -> None:
+        self._heap: list[Due] = []
+        self._current: dict[tuple[int, str], int] = {}
+
+    def put(self, due: Due) -> None:
+        """`due` holds from now on, instead of what held for the same thing."""
+        self._current[_thing(due)] = due.at
+        heapq.heappush(self._heap, due)
+
+    def strike(self, kind: int, name: str) -> None:
+        """Nothing is due any more for the subscription or ticket `name`."""
+        self._current.pop((kind, name), None)
+
+    @property
+    def first(self) -> Due | None:
+        """What is due first."""
+        heap, current = self._heap, self._current
+        while heap and current.get(_thing(heap[0])) != heap[0].at:
+            heapq.heappop(heap)
+        return heap[0] if heap else None
+
+    def take(self) -> Due:
+        """Takes what is due first off the agenda."""
+        due = heapq.heappop(self._heap)
+        del self._current[_thing(due)]
+        return due
+
+
+def _thing(due: Due) -> tuple[int, str]:
+    return due.kind, due.ticket or due.subscription
