@@ -13,7 +13,7 @@ from functools import lru_cache
 from importlib import resources
 from zoneinfo import ZoneInfo
 
-from shared.time import SECOND
+from shared.time import DAY, SECOND
 
 _DAY = timedelta(days=1)
 
@@ -42,8 +42,24 @@ def day_start(day: date, zone_name: str) -> int:
     return int(local.timestamp()) * SECOND
 
 
+_likely: dict[str, tuple[int, int, date]] = {}
+"""By zone, the last local date that was asked for and is one stretch of 24 hours: its first instant, the next
+date's, and the date."""
+
+
 def local_date(ms: int, zone_name: str) -> date:
     """The local date at instant `ms`."""
+    start, end, likely = _likely.get(zone_name, (0, 0, date.min))
+    if start <= ms < end:
+        return likely
+    day = _local_date(ms, zone_name)
+    start, end = day_start(day, zone_name), day_start(day + _DAY, zone_name)
+    if end - start == DAY:  # where clocks change, a date may be two stretches
+        _likely[zone_name] = start, end, day
+    return day
+
+
+def _local_date(ms: int, zone_name: str) -> date:
     return datetime.fromtimestamp(ms // SECOND, tz=UTC).astimezone(zone(zone_name)).date()
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from shared.facts import Fact, ProbeFact
 from shared.money import Amount, format_amount, parse_amount
-from shared.outcomes import Credit, JournalEntry, Outcome, ReplayLine
+from shared.outcomes import Credit, JournalEntry, KnownEntry, Outcome, ReplayLine
 from shared.time import Instant, format_instant, parse_instant
 
 T = TypeVar("T")
@@ -44,6 +44,7 @@ _fact = msgspec.json.Decoder(Fact, dec_hook=_read)
 _probe_fact = msgspec.json.Decoder(ProbeFact, dec_hook=_read)
 _outcome = msgspec.json.Decoder(Outcome, dec_hook=_read)
 _credit = msgspec.json.Decoder(Credit, dec_hook=_read)
+_known_entry = msgspec.json.Decoder(KnownEntry, dec_hook=_read)
 _entry = msgspec.json.Decoder(JournalEntry, dec_hook=_read)
 _line = msgspec.json.Decoder(ReplayLine, dec_hook=_read)
 _any = msgspec.json.Decoder()
@@ -80,6 +81,15 @@ def decode_credit(data: bytes) -> Credit:
 def decode_entry(data: bytes) -> JournalEntry:
     """The journal entry in `data`; its fact stays the bytes it was. Raises Undecodable."""
     return _decode(_entry, data)  # type: ignore[no-any-return]
+
+
+def decode_known_entry(data: bytes) -> KnownEntry | None:
+    """The journal entry in `data` with its fact, where both are in order; else None, and `decode_entry` and
+    `decode_fact` tell what is not."""
+    try:
+        return _known_entry.decode(data)  # type: ignore[no-any-return]
+    except _UNREADABLE:
+        return None
 
 
 def decode_line(data: bytes) -> ReplayLine:

@@ -84,7 +84,7 @@ class TargetStateChanged(Struct, frozen=True, tag=True, tag_field="type"):
     because: tuple[Because, ...]
 
 
-class TargetObserved(Struct, frozen=True, tag=True, tag_field="type"):
+class TargetObserved(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
     """The target has been watched up to `through`; after it nothing is known."""
 
     target: Id
@@ -144,7 +144,7 @@ class SubscriptionCancelled(Struct, frozen=True, tag=True, tag_field="type"):
         _plausible(self.ends_on)
 
 
-class RequestOpened(Struct, frozen=True, tag=True, tag_field="type"):
+class RequestOpened(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
     account: Id
     subscription: str | None
     ticket: Id
@@ -153,35 +153,27 @@ class RequestOpened(Struct, frozen=True, tag=True, tag_field="type"):
     received_at: Instant
 
 
-class SeverityChanged(Struct, frozen=True, tag=True, tag_field="type"):
+class SeverityChanged(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
     account: Id
     ticket: Id
     severity: Severity
     at: Instant
 
 
-class RequestClassified(Struct, frozen=True, tag=True, tag_field="type"):
+class RequestClassified(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
     account: Id
     ticket: Id
     kind: Kind
     at: Instant
 
 
-class FirstResponseSent(Struct, frozen=True, tag=True, tag_field="type"):
+class FirstResponseSent(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
     account: Id
     ticket: Id
     at: Instant
 
 
-class WorkLogged(Struct, frozen=True, tag=True, tag_field="type"):
-    account: Id
-    ticket: Id
-    entry: Id
-    minutes: int
-    at: Instant
-
-
-class WorkCorrected(Struct, frozen=True, tag=True, tag_field="type"):
+class WorkLogged(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
     account: Id
     ticket: Id
     entry: Id
@@ -189,19 +181,27 @@ class WorkCorrected(Struct, frozen=True, tag=True, tag_field="type"):
     at: Instant
 
 
-class RequestClosed(Struct, frozen=True, tag=True, tag_field="type"):
+class WorkCorrected(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
+    account: Id
+    ticket: Id
+    entry: Id
+    minutes: int
+    at: Instant
+
+
+class RequestClosed(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
     account: Id
     ticket: Id
     at: Instant
 
 
-class RequestReopened(Struct, frozen=True, tag=True, tag_field="type"):
+class RequestReopened(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
     account: Id
     ticket: Id
     at: Instant
 
 
-class RequestWithdrawn(Struct, frozen=True, tag=True, tag_field="type"):
+class RequestWithdrawn(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
     account: Id
     ticket: Id
     at: Instant
@@ -217,7 +217,7 @@ class TermsPublished(Struct, frozen=True, tag=True, tag_field="type"):
         _plausible(self.effective_on, least=1)  # "from the beginning" is any date of the past
 
 
-class ClockAdvanced(Struct, frozen=True, tag=True, tag_field="type"):
+class ClockAdvanced(Struct, frozen=True, gc=False, tag=True, tag_field="type"):
     """Nothing happened but time: written to the journal when the next thing is due."""
 
 

@@ -35,6 +35,10 @@ class Agenda:
         self._current[_thing(due)] = due.at
         heapq.heappush(self._heap, due)
 
+    def at(self, kind: int, name: str) -> int | None:
+        """When the thing is due (ms) that is on the agenda for the subscription or ticket `name`."""
+        return self._current.get((kind, name))
+
     def strike(self, kind: int, name: str) -> None:
         """Nothing is due any more for the subscription or ticket `name`."""
         self._current.pop((kind, name), None)

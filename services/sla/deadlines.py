@@ -37,14 +37,14 @@ class Judged(Struct, frozen=True):
         return self.hours.after(start, allowance), self.hours.after(start, at_risk)
 
 
-class Entry(Struct, array_like=True):
+class Entry(Struct, array_like=True, gc=False):
     """Work on a request as it stands: minutes, and when it was done (ms)."""
 
     minutes: int
     at: int
 
 
-class Request(Struct):
+class Request(Struct, gc=False):
     """A request as facts have told it.
 
     `terms` is the number of the document it is judged by. Of a request that is not covered only the account,
@@ -63,7 +63,7 @@ class Request(Struct):
     due_at: int = 0
     at_risk_at: int = 0
     revision: int = 0
-    told_at_risk: list[int] = []
+    told_at_risk: tuple[int, ...] = ()
     missed: bool = False
     withdrawn: bool = False
     response_at: int | None = None
@@ -131,7 +131,7 @@ def on_time(request: Request, judged: Judged) -> Concluded:
     """What is concluded at the instant at which the request wakes."""
     at_risk = request.due_at not in request.told_at_risk
     if at_risk:
-        request.told_at_risk.append(request.due_at)
+        request.told_at_risk += (request.due_at,)
     else:
         request.missed = True
     _wake(request, judged)

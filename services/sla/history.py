@@ -23,7 +23,7 @@ class History(Struct):
     partition: int = 0
     position: int = -1
     recorded_at: int = 0
-    digest: str = NOTHING_SAID
+    digest: bytes = NOTHING_SAID
     sources: dict[str, int] = {}
     book: terms.Book = msgspec.field(default_factory=terms.Book)
     noticed: dict[str, set[str]] = {}

@@ -6,9 +6,9 @@ audit years later. The position is part of the state.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -24,14 +24,18 @@ from services.sla.subscriptions import Subscription
 from services.sla.timeline import NEVER, Timeline
 from services.sla.uptime import closed_until
 from shared import calendar, facts, outcomes
-from shared.codec import Undecodable, compact, decode_entry, decode_fact, encode
+from shared.codec import Undecodable, compact, decode_entry, decode_fact, decode_known_entry, encode
 from shared.money import Amount
-from shared.outcomes import JournalEntry, Source, Stamp
+from shared.outcomes import JournalEntry, KnownEntry, Source, Stamp
 from shared.time import Instant
 
 
 class JournalBroken(RuntimeError):
     """A journal record that is no journal entry: folding on would lose history."""
+
+
+Decide = Callable[[Any], list[Unstamped]]
+"""What a fact of one type concludes; raises Rejected for one that makes no sense."""
 
 
 class Promises:
@@ -48,6 +52,20 @@ class Promises:
             self._put(subscription, QUOTA, subscription.quota_due)
         for ticket in history.requests:
             self._attend(ticket)
+        self._decide: dict[type[Any], Decide] = {
+            facts.TargetStateChanged: self._state_changed,
+            facts.TargetObserved: self._observed,
+            facts.DowntimeCorrected: self._corrected,
+            facts.MaintenanceAnnounced: self._announced,
+            facts.MaintenanceCancelled: self._called_off,
+            facts.SubscriptionStarted: self._started,
+            facts.SubscriptionChanged: self._subscription_changed,
+            facts.SubscriptionCancelled: self._subscription_changed,
+            facts.TermsPublished: self._terms_published,
+            facts.TargetDeclared: self._elsewhere,
+            facts.ProbeResult: self._elsewhere,
+            facts.ClockAdvanced: self._nothing,
+        } | dict.fromkeys(get_args(facts.TicketFact), self._requested)
 
     @property
     def next_due(self) -> int | None:
@@ -64,81 +82,83 @@ class Promises:
         history = self.history
         if offset <= history.position:
             return []
-        try:
-            entry = decode_entry(data)
-        except Undecodable as error:
-            raise JournalBroken(
-                f"sla.journal/{history.partition} offset {offset} is no journal entry ({error}); "
-                "restore the topic from its backup"
-            ) from None
+        entry = decode_known_entry(data) or self._unknown(data, offset)
         history.position = offset
-        history.recorded_at = max(history.recorded_at, entry.recorded_at)
+        if entry.recorded_at > history.recorded_at:
+            history.recorded_at = entry.recorded_at
         history.digest = chained(history.digest, data)
         found = self._overdue()
-        if self._is_news(entry.source):
+        if entry.source is None or self._is_news(entry.source):
             found += self._take(entry)
             found += self._overdue()
-        return self._stamped(offset, found)
+        return self._stamped(offset, found) if found else []
 
-    def _is_news(self, source: Source | None) -> bool:
-        if source is None:
-            return True
+    def _unknown(self, data: bytes, offset: int) -> JournalEntry:
+        try:
+            return decode_entry(data)
+        except Undecodable as error:
+            raise JournalBroken(
+                f"sla.journal/{self.history.partition} offset {offset} is no journal entry ({error}); "
+                "restore the topic from its backup"
+            ) from None
+
+    def _is_news(self, source: Source) -> bool:
         place = f"{source.topic}/{source.partition}"
         if source.offset <= self.history.sources.get(place, -1):
             return False
         self.history.sources[place] = source.offset
         return True
 
-    def _take(self, entry: JournalEntry) -> list[Unstamped]:
+    def _take(self, entry: KnownEntry | JournalEntry) -> list[Unstamped]:
         try:
-            return self._decided(decode_fact(entry.fact))
+            fact = decode_fact(entry.fact) if isinstance(entry, JournalEntry) else entry.fact
+            decide = self._decide[type(fact)]
+            return decide(fact)
         except (Undecodable, Rejected) as error:
             return [partial(outcomes.FactRejected, str(error), entry.source)]
 
-    def _decided(self, fact: facts.Fact) -> list[Unstamped]:
-        match fact:
-            case facts.TargetStateChanged():
-                line = self._timeline(fact.target)
-                return self._restated(fact.target, timeline.state_changed(line, fact.at, fact.state))
-            case facts.TargetObserved():
-                line = self._timeline(fact.target)
-                end = line.observed_until
-                since = timeline.observed(line, fact.through)
-                more_of_the_same = since == end and timeline.is_plain_after(line, end)
-                return self._restated(fact.target, since, tail=more_of_the_same)
-            case facts.DowntimeCorrected():
-                _ordered("a correction", fact.starts_at, fact.ends_at)
-                return self._restated(fact.target, timeline.corrected(self._timeline(fact.target), fact))
-            case facts.MaintenanceAnnounced():
-                _ordered("a maintenance", fact.starts_at, fact.ends_at)
-                return self._restated(fact.target, timeline.announced(self._timeline(fact.target), fact))
-            case facts.MaintenanceCancelled():
-                return self._restated(fact.target, self._cancelled(fact))
-            case facts.SubscriptionStarted():
-                return self._started(fact)
-            case facts.SubscriptionChanged() | facts.SubscriptionCancelled():
-                return self._subscription_changed(fact)
-            case facts.TermsPublished():
-                return self._terms_published(fact)
-            case facts.TargetDeclared() | facts.ProbeResult():
-                raise Rejected(f"{type(fact).__name__} belongs on probe.results, not in the journal")
-            case facts.ClockAdvanced():
-                return []
-            case _:
-                found = self._requests.decided(fact)
-                self._attend(fact.ticket)
-                return found
+    def _state_changed(self, fact: facts.TargetStateChanged) -> list[Unstamped]:
+        line = self._timeline(fact.target)
+        return self._restated(fact.target, timeline.state_changed(line, fact.at, fact.state))
+
+    def _observed(self, fact: facts.TargetObserved) -> list[Unstamped]:
+        line = self._timeline(fact.target)
+        end = line.observed_until
+        since = timeline.observed(line, fact.through)
+        more_of_the_same = since == end and timeline.is_plain_after(line, end)
+        return self._restated(fact.target, since, tail=more_of_the_same)
+
+    def _corrected(self, fact: facts.DowntimeCorrected) -> list[Unstamped]:
+        _ordered("a correction", fact.starts_at, fact.ends_at)
+        return self._restated(fact.target, timeline.corrected(self._timeline(fact.target), fact))
+
+    def _announced(self, fact: facts.MaintenanceAnnounced) -> list[Unstamped]:
+        _ordered("a maintenance", fact.starts_at, fact.ends_at)
+        return self._restated(fact.target, timeline.announced(self._timeline(fact.target), fact))
+
+    def _elsewhere(self, fact: facts.ProbeFact) -> list[Unstamped]:
+        raise Rejected(f"{type(fact).__name__} belongs on probe.results, not in the journal")
+
+    def _nothing(self, fact: facts.ClockAdvanced) -> list[Unstamped]:
+        del fact
+        return []
+
+    def _requested(self, fact: facts.TicketFact) -> list[Unstamped]:
+        found = self._requests.decided(fact)
+        self._attend(fact.ticket)
+        return found
 
     def _timeline(self, target: str) -> Timeline:
         return self.history.targets.setdefault(target, Timeline())
 
-    def _cancelled(self, fact: facts.MaintenanceCancelled) -> int:
+    def _called_off(self, fact: facts.MaintenanceCancelled) -> list[Unstamped]:
         try:
-            return timeline.cancelled(self.history.targets.get(fact.target, Timeline()), fact)
+            since = timeline.cancelled(self.history.targets.get(fact.target, Timeline()), fact)
         except KeyError:
             raise Rejected(
                 f"maintenance {fact.maintenance} of target {fact.target} was never announced"
             ) from None
+        return self._restated(fact.target, since)
 
     def _restated(self, target: str, since: int, tail: bool = False) -> list[Unstamped]:
         """What a change of the target's timeline from `since` on concludes, for each that depends on it;
@@ -277,13 +297,13 @@ class Promises:
         request = self.history.requests[ticket]
         if request.wakes_at is None:
             self._agenda.strike(DEADLINE, ticket)
-        else:
+        elif request.wakes_at != self._agenda.at(DEADLINE, ticket):
             self._agenda.put(Due(request.wakes_at, request.account, request.subscription, DEADLINE, ticket))
 
     def _stamped(self, offset: int, found: Iterable[Unstamped]) -> list[Spoken]:
         history, spoken = self.history, []
         for index, unstamped in enumerate(found):
-            outcome = unstamped(Stamp(history.partition, offset, index, history.digest))
+            outcome = unstamped(Stamp(history.partition, offset, index, history.digest.hex()))
             data = encode(outcome)
             history.digest = chained(history.digest, data)
             spoken.append(Spoken(outcome, data))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, timedelta
 from fractions import Fraction
-from functools import partial
+from functools import lru_cache, partial
 
 from services.sla.deadlines import Request
 from services.sla.spoken import Unstamped
@@ -100,8 +100,9 @@ def _warnings(subscription: Subscription, starts_on: date, book: Book) -> list[U
     """Each crossing of a threshold once; falling below again re-arms it, and says so."""
     year, said = subscription.years[starts_on], list[Unstamped]()
     used, quota = year.used_minutes, year.quota_minutes
-    percents = sorted(set(book.on(starts_on).terms.quota.warn_percent))
-    year.warned = [percent for percent in year.warned if percent in percents]
+    percents = _percents(book.on(starts_on).terms.quota.warn_percent)
+    if year.warned:
+        year.warned = [percent for percent in year.warned if percent in percents]
     for percent in percents:
         crossed = used > 0 and used * 100 >= percent * quota
         if crossed == (percent in year.warned):
@@ -113,6 +114,11 @@ def _warnings(subscription: Subscription, starts_on: date, book: Book) -> list[U
         kind = outcomes.QuotaWarned if crossed else outcomes.QuotaRestored
         said.append(partial(kind, *_of(subscription, starts_on), percent, used, quota))
     return said
+
+
+@lru_cache(maxsize=64)
+def _percents(warn_percent: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(sorted(set(warn_percent)))
 
 
 def _quota(subscription: Subscription, starts_on: date, book: Book, today: date) -> tuple[int, str]:

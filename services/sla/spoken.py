@@ -13,7 +13,7 @@ from shared.outcomes import Stamp
 Unstamped = Callable[[Stamp], outcomes.Outcome]
 """An outcome that lacks only its place in the journal."""
 
-NOTHING_SAID = sha256(b"").hexdigest()
+NOTHING_SAID = sha256(b"").digest()
 """The running digest before the first entry."""
 
 
@@ -24,6 +24,6 @@ class Spoken(Struct, frozen=True):
     data: bytes
 
 
-def chained(digest: str, data: bytes) -> str:
+def chained(digest: bytes, data: bytes) -> bytes:
     """The running digest after `data`."""
-    return sha256(bytes.fromhex(digest) + data).hexdigest()
+    return sha256(digest + data).digest()

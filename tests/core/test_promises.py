@@ -223,7 +223,7 @@ def test_the_digest_proves_every_entry_and_outcome() -> None:
             assert json.loads(outcomes[0])["journal"]["digest"] == digest.hex()
             digest = sha256(digest + outcomes.pop(0)).digest()
     assert outcomes == []
-    assert story.fold.history.digest == digest.hex()
+    assert story.fold.history.digest == digest
     assert isinstance(story.said[-1], FactRejected)
 
 
