@@ -242,7 +242,7 @@ class Promises:
             subscription, self.history.requests, self.history.book, self.history.recorded_at
         )
         self._schedule(subscription)
-        self._schedule_quota(subscription, self.history.recorded_at)
+        self._schedule_quota(subscription)
         return found
 
     def _concluded(
@@ -264,7 +264,7 @@ class Promises:
             subscription = self.history.subscriptions[due.subscription]
             if due.kind == QUOTA:
                 found += quota.on_time(subscription, self.history.requests, self.history.book, due.at)
-                self._schedule_quota(subscription, due.at)
+                self._schedule_quota(subscription)
             else:
                 said = conclusions.on_time(self._view(subscription), due.at)
                 found += [_unstamped(subscription, each) for each in said]
@@ -282,8 +282,8 @@ class Promises:
         subscription.due = conclusions.next_due(self._view(subscription))
         self._put(subscription, UPTIME, subscription.due)
 
-    def _schedule_quota(self, subscription: Subscription, now: int) -> None:
-        subscription.quota_due = quota.next_due(subscription, self.history.book.zone, now)
+    def _schedule_quota(self, subscription: Subscription) -> None:
+        subscription.quota_due = quota.next_due(subscription, self.history.book.zone)
         self._put(subscription, QUOTA, subscription.quota_due)
 
     def _put(self, subscription: Subscription, kind: int, at: int | None) -> None:

@@ -22,12 +22,12 @@ _MONTHS = 12
 _DAY = timedelta(days=1)
 
 
-def next_due(subscription: Subscription, zone: str, now: int) -> int | None:
+def next_due(subscription: Subscription, zone: str) -> int | None:
     """The next instant (ms) at which time alone changes the quota: a year begins, or a price comes into force
     in the last year that began."""
     following = _next_year(subscription)
     begins = None if _ended(subscription, following) else calendar.day_start(following, zone)
-    today = calendar.local_date(now, zone)
+    today = calendar.local_date(subscription.looked_at, zone)
     prices = [
         calendar.day_start(day, zone)
         for day in subscription.prices.days
@@ -40,9 +40,10 @@ def on_time(
     subscription: Subscription, requests: Mapping[str, Request], book: Book, due: int
 ) -> list[Unstamped]:
     """What is concluded because `due` (ms) has come: a year opens, or a higher price is in force."""
-    following, today = _next_year(subscription), calendar.local_date(due, book.zone)
+    now = subscription.looked_at = max(subscription.looked_at, due)
+    following, today = _next_year(subscription), calendar.local_date(now, book.zone)
     if following > today or _ended(subscription, following):
-        return restated(subscription, requests, book, due)
+        return restated(subscription, requests, book, now)
     quota, version = _quota(subscription, following, book, today)
     subscription.years[following] = year = Year(quota, version)
     for ticket in subscription.worked:
