@@ -47,7 +47,7 @@ class Requests:
             case facts.RequestClassified():
                 request.kind = fact.kind
                 return self._counted(fact.ticket, request) if request.work else []
-            case facts.RequestClosed() | facts.RequestReopened():
+            case _:
                 pass  # closing is no response, reopening starts no new wait
         return []
 

@@ -87,7 +87,7 @@ class SupportHours:
         return self._week[(ordinal - 1) % 7] if found is None else found
 
     def _clock_changes(self, start: int, end: int) -> Iterator[int]:
-        """The instants in (start, end) at which the zone's offset changes, to the second."""
+        """The instants in (start, end] at which the zone's offset changes, to the second."""
         for before, after in pairwise(range(start, end + HOUR, HOUR)):
             if self._offset(before) != self._offset(after):
                 low, high = before // SECOND, after // SECOND
@@ -97,8 +97,7 @@ class SupportHours:
                         low = middle
                     else:
                         high = middle
-                if high * SECOND < end:
-                    yield high * SECOND
+                yield high * SECOND
 
     def _offset(self, ms: int) -> int:
         found = datetime.fromtimestamp(ms // SECOND, tz=UTC).astimezone(self._zone).utcoffset()
