@@ -22,10 +22,13 @@ from services.cli.local.local_kafka import LocalKafka, start_local_kafka
 from services.cli.local.ports import free_port
 from shared.kafka import BrokerUnreachable, ensure_topics
 from shared.settings import KafkaSettings
+from tests.mail.relay import Relay
+from tests.mail.servers import MailServer, kinds, mail_server
 
 _console = Console(file=sys.__stderr__)
 
 StartKafka = Callable[..., LocalKafka]
+StartMail = Callable[..., MailServer]
 
 
 @pytest.fixture(scope="session")
@@ -90,3 +93,41 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     for name in [name for name in os.environ if name.startswith("GARANT_") and name != "GARANT_CACHE"]:
         monkeypatch.delenv(name)
     return monkeypatch
+
+
+@pytest.fixture(scope="session")
+def mail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MailServer]:
+    """A mail server that lives as long as the test run: Postfix and Dovecot where they can run, else
+    `garant mailbox`; `GARANT_TEST_MAIL`=python or debian decides. Take addresses of your own: `new_user`."""
+    server = mail_server(kinds()[0], tmp_path_factory.mktemp("mail"))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def start_mail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartMail]:
+    """`start_mail(kind=None)`: a mail server of the test's own, to stop, kill and start again; whatever still
+    runs is stopped after the test."""
+    started: list[MailServer] = []
+
+    def start(kind: str | None = None) -> MailServer:
+        server = mail_server(kind or kinds()[0], tmp_path_factory.mktemp("mail"))
+        started.append(server)
+        server.start()
+        return server
+
+    yield start
+    for server in started:
+        server.remove()
+
+
+@pytest.fixture
+def relay() -> Iterator[Relay]:
+    """An SMTP server that can be told to answer, wait or hang up; it runs."""
+    server = Relay()
+    server.start()
+    yield server
+    server.stop()
