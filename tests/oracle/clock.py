@@ -14,6 +14,7 @@ with importlib.resources.files("tzdata").joinpath("zoneinfo/Europe/Zurich").open
     ZONE = ZoneInfo.from_file(_rules, key="Europe/Zurich")
 
 
+@cache
 def parse(text: str) -> int:
     """Milliseconds of an RFC 3339 instant with `Z` and milliseconds."""
     at = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)

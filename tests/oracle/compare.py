@@ -1,6 +1,6 @@
 """Run random histories through the product's replay and the model; print where they first differ.
 
-python -m tests.oracle.compare --seeds 0:500 [--size 60] [--probe]
+python -m tests.oracle.compare --seeds 0:500 [--size 60] [--probe | --support]
 """
 
 import argparse
@@ -12,6 +12,7 @@ from typing import Any
 
 from tests.oracle.histories import history, probe_history
 from tests.oracle.model import outcomes
+from tests.oracle.support_histories import support_history
 
 Outcome = dict[str, Any]
 
@@ -50,6 +51,11 @@ def probed(seed: int) -> str | None:
     return difference(probe_history(seed), probed=True)
 
 
+def supported(seed: int) -> str | None:
+    """How they differ on `support_history(seed)`, or None."""
+    return difference(support_history(seed))
+
+
 def difference(lines: list[dict[str, Any]], *, probed: bool = False) -> str | None:
     """The first difference between model and product, readable; None when they agree.
 
@@ -80,12 +86,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", default="0:100", help="FIRST:LAST, the last excluded")
     parser.add_argument("--size", type=int, default=60, help="lines of a history, about")
-    parser.add_argument("--probe", action="store_true", help="histories of probe results")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--probe", action="store_true", help="histories of probe results")
+    which.add_argument("--support", action="store_true", help="histories of requests and quota")
     asked = parser.parse_args()
     first, last = (int(part) for part in asked.seeds.split(":"))
     failed = 0
     for seed in range(first, last):
-        lines = probe_history(seed) if asked.probe else history(seed, asked.size)
+        lines = (
+            probe_history(seed)
+            if asked.probe
+            else support_history(seed)
+            if asked.support
+            else history(seed, asked.size)
+        )
         found = difference(lines, probed=asked.probe)
         if found:
             failed += 1

@@ -29,6 +29,9 @@ def month_due(known: Known, subscription: str, first: date) -> int:
 def months_due(known: Known, subscription: str, until: int, closed: set[date]) -> list[tuple[int, date]]:
     """(due, month) of every month not yet closed that has a window and is due at or before `until`."""
     due, first = [], month_first(starts_on(known, subscription))
+    said = [known.starts[subscription], *known.changes.get(subscription, [])]
+    if not any(fact.get("targets") for fact in said):
+        return []
     while day_start(next_month(first)) <= until:
         at = month_due(known, subscription, first)
         if first not in closed and at <= until and window_in_month(known, subscription, first) > 0:

@@ -53,6 +53,29 @@ class Terms:
     body: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Request:
+    """A request and what was said of it: (recorded_at, fact), the opening first.
+
+    What covers it is pinned when it is recorded: `subscription` and `terms` are None when nothing does.
+    """
+
+    subscription: str | None
+    terms: Terms | None
+    deployment: str
+    facts: list[tuple[int, Fact]]
+
+    def kind(self) -> str:
+        """account, bug, global or unclassified: as said last, whatever the order of `at`."""
+        return str([fact["kind"] for _, fact in self.facts if "kind" in fact][-1])
+
+    def entries(self) -> dict[str, tuple[int, int]]:
+        """(minutes, at) of each entry of work, as corrected last."""
+        return {
+            fact["entry"]: (fact["minutes"], parse(fact["at"])) for _, fact in self.facts if "entry" in fact
+        }
+
+
 @dataclass
 class Known:
     """Every accepted fact, in the order said, sorted by what it speaks of."""
@@ -65,6 +88,8 @@ class Known:
     corrections: dict[str, list[Fact]] = field(default_factory=dict)
     maintenance: dict[str, list[Fact]] = field(default_factory=dict)
     published: list[Terms] = field(default_factory=list)
+    requests: dict[str, Request] = field(default_factory=dict)
+    highest: dict[Any, list[str]] = field(default_factory=dict)  # a memory of `support`, nothing said
 
     def terms_on(self, day: date) -> Terms:
         """The terms in force on a local date: the latest effective, of those the latest said."""
@@ -78,8 +103,10 @@ class Known:
 def makes_sense(known: Known, fact: Fact, recorded_at: int) -> bool:
     """False for a fact that is to be rejected; it then changes nothing."""
     kind = fact["type"]
-    if kind in SUPPORT or kind in ("ClockAdvanced", "TargetStateChanged", "TargetObserved"):
+    if kind in ("ClockAdvanced", "TargetStateChanged", "TargetObserved"):
         return True
+    if kind in SUPPORT:
+        return _support_makes_sense(known, fact)
     if kind == "SubscriptionStarted":
         return fact["subscription"] not in known.starts and Fraction(fact["price"]) >= 0
     if kind in ("SubscriptionChanged", "SubscriptionCancelled"):
@@ -104,6 +131,18 @@ def makes_sense(known: Known, fact: Fact, recorded_at: int) -> bool:
     return False
 
 
+def _support_makes_sense(known: Known, fact: Fact) -> bool:
+    request, kind = known.requests.get(fact["ticket"]), fact["type"]
+    if kind == "RequestOpened":
+        return request is None
+    if request is None or request.facts[0][1]["account"] != fact["account"]:
+        return False
+    if kind in ("WorkLogged", "WorkCorrected"):
+        is_known = fact["entry"] in request.entries()
+        return bool(fact["minutes"] >= 0) and is_known == (kind == "WorkCorrected")
+    return True
+
+
 def _complete(pattern: dict[str, Any], body: dict[str, Any]) -> bool:
     return all(
         key in body and (key == "week" or not isinstance(value, dict) or _complete(value, body[key]))
@@ -111,11 +150,15 @@ def _complete(pattern: dict[str, Any], body: dict[str, Any]) -> bool:
     )
 
 
-def take(known: Known, fact: Fact) -> None:
+def take(known: Known, fact: Fact, recorded_at: int) -> None:
     """Note an accepted fact."""
     kind = fact["type"]
     if kind == "SubscriptionStarted":
         known.starts[fact["subscription"]] = fact
+    elif kind == "RequestOpened":
+        known.requests[fact["ticket"]] = _request(known, fact, recorded_at)
+    elif kind in SUPPORT:
+        known.requests[fact["ticket"]].facts.append((recorded_at, fact))
     elif kind == "TermsPublished":
         effective_on = date.fromisoformat(fact["effective_on"])
         known.published.append(Terms(fact["version"], effective_on, fact["terms"]))
@@ -131,6 +174,22 @@ def take(known: Known, fact: Fact) -> None:
             shelf.setdefault(fact[key], []).append(fact)
 
 
+def _request(known: Known, fact: Fact, recorded_at: int) -> Request:
+    """The request with what covers it: a subscription of the account active on the local date received."""
+    subscription, day = fact["subscription"], local_date(parse(fact["received_at"]))
+    facts = [(recorded_at, fact)]
+    start = known.starts.get(subscription)
+    if start is None or start["account"] != fact["account"] or not active(known, subscription, day):
+        return Request(None, None, "", facts)
+    return Request(subscription, known.terms_on(day), in_force(known, subscription, "deployment", day), facts)
+
+
+def active(known: Known, subscription: str, day: date) -> bool:
+    """The local date lies in the service window."""
+    end = ends_on(known, subscription)
+    return starts_on(known, subscription) <= day and (end is None or day < end)
+
+
 def starts_on(known: Known, subscription: str) -> date:
     return date.fromisoformat(known.starts[subscription]["starts_on"])
 
@@ -142,7 +201,10 @@ def ends_on(known: Known, subscription: str) -> date | None:
 
 
 def in_force(known: Known, subscription: str, name: str, day: date) -> Any:
-    """A subscription's `price` or `targets` on a local date; of two changes for one date the later said."""
+    """A subscription's `price`, `deployment` or `targets` on a local date.
+
+    Of two changes for one date the later said counts.
+    """
     start = known.starts[subscription]
     value, since = start[name], date.fromisoformat(start["starts_on"])
     for change in known.changes.get(subscription, []):

@@ -12,9 +12,9 @@ from multiprocessing import get_context
 
 import pytest
 
-from tests.oracle.compare import probed, told
+from tests.oracle.compare import probed, supported, told
 
-HISTORIES, PROBED, AT_ONCE = 2_000, 100, 100
+HISTORIES, SUPPORTED, PROBED, AT_ONCE = 2_000, 2_000, 100, 100
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +35,12 @@ def disagreements(
 def test_replay_agrees_with_the_slow_model(pool: ProcessPoolExecutor, first: int) -> None:
     """Every outcome, its amounts and its place in the journal."""
     assert disagreements(pool, told, first) == {}
+
+
+@pytest.mark.parametrize("first", range(0, SUPPORTED, AT_ONCE))
+def test_support_agrees_with_the_slow_model(pool: ProcessPoolExecutor, first: int) -> None:
+    """Deadlines and quota: every outcome and its place in the journal."""
+    assert disagreements(pool, supported, first) == {}
 
 
 @pytest.mark.parametrize("first", range(0, PROBED, AT_ONCE))
