@@ -87,7 +87,7 @@ def decode_known_entry(data: bytes) -> KnownEntry | None:
     """The journal entry in `data` with its fact, where both are in order; else None, and `decode_entry` and
     `decode_fact` tell what is not."""
     try:
-        return _known_entry.decode(data)  # type: ignore[no-any-return]
+        return _known_entry.decode(data)
     except _UNREADABLE:
         return None
 

@@ -21,7 +21,7 @@ _COMMANDS = {
     "status": ("services.cli.up.status:status", "What is up."),
     "demo": (
         "services.cli.demo.command:app",
-        "Break and mend the demo application; publish a month.",
+        "Break and mend the demo application; publish a month; write to support.",
     ),
     "replay": ("services.cli.audit.replay_command:replay", "Replay a history and print every outcome."),
     "explain": ("services.cli.audit.explain:explain", "Why a credit was granted."),
@@ -32,6 +32,11 @@ _COMMANDS = {
     "probe": ("services.probe.command:app", "Run a probe agent."),
     "sla": ("services.sla.command:run", "Run the SLA service."),
     "billing": ("services.billing.command:app", "Run billing; subscriptions, credits, invoices."),
+    "support": ("services.support.command:app", "Run the support desk; contacts, quarantine, letters."),
+    "desk": ("services.support.desk:app", "The work list of support; answer, classify, log work."),
+    "notify": ("services.notify.command:app", "Run notify: warnings and notices in writing; its letters."),
+    "forget": ("services.cli.forget:forget", "Erase a person; what was concluded stays as it is."),
+    "mailbox": ("services.cli.mail.command:mailbox", "Run a local mail server, for trying things out."),
 }
 """Name, where it is, what it does. A command is imported when it is called: `garant replay` needs no broker
 client, and starts without one."""

@@ -16,9 +16,13 @@ from msgspec import Struct
 from sqlalchemy import create_engine
 
 from services.billing.consumer import subscribe as subscribe_billing
+from services.notify.consumer import subscribe as subscribe_notify
+from services.notify.taking import Rules
 from services.sla import runs
 from services.sla.app import intake, snapshots, uptime_worker
 from services.sla.app.service import SlaSettings, build
+from services.support.consumer import subscribe as subscribe_support
+from services.support.settings import SupportSettings
 from shared import outcomes
 from shared.database import wall_clock
 from shared.facts import (
@@ -28,9 +32,11 @@ from shared.facts import (
     ProbeFact,
     SubscriptionFact,
     TermsPublished,
+    TicketFact,
 )
 from shared.kafka import service_broker
 from shared.settings import KafkaSettings
+from shared.time import Instant
 from shared.topics import (
     DEAD_LETTERS,
     JOURNAL,
@@ -58,7 +64,7 @@ class Operation(Struct, frozen=True):
 
 def operations() -> list[Operation]:
     """Every operation, service after service."""
-    return [*_probe(), *_sla(), *_billing(), *_operators()]
+    return [*_probe(), *_sla(), *_billing(), *_support(), *_notify(), *_operators()]
 
 
 def usual_settings() -> KafkaSettings:
@@ -123,6 +129,35 @@ def _billing() -> Iterator[Operation]:
 async def _billing_broker(settings: KafkaSettings) -> KafkaBroker:
     broker, failed = service_broker(settings, "billing"), asyncio.get_running_loop().create_future()
     subscribe_billing(broker, settings, create_engine("sqlite://"), wall_clock, lambda _: None, failed)
+    return broker
+
+
+def _support() -> Iterator[Operation]:
+    settings = usual_settings()
+    for topic, _, group in subscribed(asyncio.run(_support_broker(settings)), settings):
+        yield Operation("support", "receive", topic, "outcomes", group)
+    yield from _said("support", "outbox relay", "/garant/support", get_args(TicketFact))
+    yield Operation("support", "send", DEAD_LETTERS, "outcomes", source="/garant/support")
+
+
+async def _support_broker(settings: KafkaSettings) -> KafkaBroker:
+    broker, failed = service_broker(settings, "support"), asyncio.get_running_loop().create_future()
+    engine, usual = create_engine("sqlite://"), SupportSettings.model_construct()
+    subscribe_support(broker, settings, engine, usual, wall_clock, lambda _: None, failed)
+    return broker
+
+
+def _notify() -> Iterator[Operation]:
+    settings = usual_settings()
+    for topic, _, group in subscribed(asyncio.run(_notify_broker(settings)), settings):
+        yield Operation("notify", "receive", topic, "letters", group)
+    yield Operation("notify", "send", DEAD_LETTERS, "letters", source="/garant/notify")
+
+
+async def _notify_broker(settings: KafkaSettings) -> KafkaBroker:
+    broker, failed = service_broker(settings, "notify"), asyncio.get_running_loop().create_future()
+    engine, rules, wake = create_engine("sqlite://"), Rules(Instant(0), 0), asyncio.Event()
+    subscribe_notify(broker, settings, engine, rules, wall_clock, lambda _: None, wake, failed)
     return broker
 
 

@@ -25,7 +25,7 @@ TARGET = "demo-app"
 CHANGE_S = 30.0
 
 app = typer.Typer(
-    no_args_is_help=True, help="Break and mend the demo application; publish a month of history."
+    no_args_is_help=True, help="Break and mend the demo application; publish a month; write to support."
 )
 
 
@@ -58,6 +58,29 @@ def month() -> None:
     publish_month(
         HomeSettings().home.absolute(), Console(highlight=False), lambda: time.time_ns() // 1_000_000
     )
+
+
+@app.command()
+def write(
+    subject: str,
+    text: Annotated[str, typer.Option(help="What the mail says.")] = "Could you have a look, please?\n\nAnna",
+) -> None:
+    """Send a mail to support as the demonstration's customer, and show what comes back."""
+    from services.cli.demo.letters import write as send
+
+    send(HomeSettings().home.absolute(), Console(highlight=False), subject, text)
+
+
+@app.command()
+def inbox(
+    address: Annotated[
+        str, typer.Argument(help="The customer's, or staff@garant.example.")
+    ] = "anna@demo.example",
+) -> None:
+    """Show every mail in a mailbox of the local mail server."""
+    from services.cli.demo.letters import inbox as show
+
+    show(HomeSettings().home.absolute(), Console(highlight=False), address)
 
 
 def _change(word: str, *, held: bool) -> None:

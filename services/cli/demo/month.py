@@ -9,13 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import Any
 
-import httpx
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from services.billing.settings import TOKEN, BillingSettings
+from services.billing.settings import BillingSettings
 from services.cli.audit.journal import replay_journal
 from services.cli.audit.page import on_page
 from services.cli.demo.history import (
@@ -27,19 +25,18 @@ from services.cli.demo.history import (
     results,
     subscription_start,
 )
+from services.cli.demo.running import DemoStuck, NotRunning, Running, billing_of
 from services.cli.demo.tables import show
 from services.cli.publish import publish_facts
 from services.cli.up.here import kafka_here
-from services.cli.up.run_state import Run, read_run
+from services.cli.up.run_state import read_run
 from shared.calendar import add_months, local_date
 from shared.codec import Undecodable, decode_entry, decode_fact, type_of
-from shared.errors import NeedsAPerson
 from shared.facts import TargetObserved
 from shared.kafka import read_topic
 from shared.money import format_amount
 from shared.outcomes import CreditGranted, MonthClosed
 from shared.settings import HomeSettings, KafkaSettings
-from shared.tokens import caller_token
 from shared.topics import JOURNAL
 
 PATIENCE_S = 120.0
@@ -47,39 +44,6 @@ PATIENCE_S = 120.0
 SOURCE = "/garant/demo"
 
 Say = Callable[[str], None]
-
-
-class NotRunning(NeedsAPerson):
-    """No `garant up` runs on the directory."""
-
-
-class DemoStuck(NeedsAPerson):
-    """A step did not finish, or billing refused; the message says what to look at."""
-
-
-class Billing:
-    """The running billing service, asked as any other program would."""
-
-    def __init__(self, run: Run, home: Path) -> None:
-        settings = BillingSettings()
-        ports = next((one.ports for one in run.components if one.name == "billing"), ())
-        url = settings.url.rstrip("/") or f"http://127.0.0.1:{ports[0] if ports else settings.port}"
-        token = caller_token(TOKEN, settings.token, home)
-        self._client = httpx.Client(
-            base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=30, trust_env=False
-        )
-
-    def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        """The answer's JSON; None where billing knows nothing of the kind. Raises DemoStuck."""
-        try:
-            answer = self._client.request(method, path, json=body)
-        except httpx.HTTPError as error:
-            raise DemoStuck(f"Billing does not answer ({error}). See `garant status`.") from None
-        if answer.status_code == httpx.codes.NOT_FOUND:
-            return None
-        if answer.is_error:
-            raise DemoStuck(f"Billing refused {method} {path}: {answer.text[:500]}")
-        return answer.json()
 
 
 def month(home: Path, console: Console, clock: Callable[[], int]) -> None:
@@ -92,7 +56,7 @@ def month(home: Path, console: Console, clock: Callable[[], int]) -> None:
         raise NotRunning(
             f"Garant does not run on {home}. Start it with `make up`, then run this in another terminal."
         )
-    settings, billing = kafka_here(), Billing(run, home)
+    settings, billing = kafka_here(), billing_of(run, home)
     known = billing.ask("GET", f"/subscriptions/{SUBSCRIPTION}")
     if known is None:
         shown = last_closed_month(clock())
@@ -161,7 +125,7 @@ def _watched_to(entry: bytes) -> int:
     return found.through if isinstance(found, TargetObserved) and found.target == TARGET else -1
 
 
-def _declare(billing: Billing, shown: date, now_ms: int, tell: Callable[[float], None]) -> None:
+def _declare(billing: Running, shown: date, now_ms: int, tell: Callable[[float], None]) -> None:
     """Starts the subscription and has the terms that have begun invoiced, as a vendor would have done by now:
     the credits are for the invoice after them."""
     starts_on = subscription_start(shown)
@@ -182,7 +146,7 @@ def _declare(billing: Billing, shown: date, now_ms: int, tell: Callable[[float],
 
 
 def _wait_for_credits(
-    settings: KafkaSettings, billing: Billing, shown: date, tell: Callable[[float], None]
+    settings: KafkaSettings, billing: Running, shown: date, tell: Callable[[float], None]
 ) -> None:
     """Returns once billing has booked what the live journal, replayed, comes to."""
     deadline = time.monotonic() + PATIENCE_S

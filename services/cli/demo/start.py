@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from services.cli.demo.history import ACCOUNT
-from services.cli.demo.month import Billing
+from services.cli.demo.running import billing_of, support_of
 from services.cli.publish import publish_facts
 from services.cli.up.run_state import Run
 from shared.calendar import local_date, month_of
@@ -23,13 +23,14 @@ from shared.topics import TERMS_EVENTS
 SUBSCRIPTION = TARGET = "demo-app"
 TERMS = "demo-every-cut"
 PRICE = "290.00"
+CUSTOMER = "anna@demo.example"
 
 
 def start_demo(home: Path, run: Run, now_ms: int) -> str:
     """Declares both unless they are there; returns what it says of them to a person."""
     today = local_date(now_ms, BUILT_IN.zone)
     settings = KafkaSettings(bootstrap=run.bootstrap)
-    billing = Billing(run, home)
+    billing = billing_of(run, home)
     if billing.ask("GET", f"/subscriptions/{SUBSCRIPTION}") is None:
         body = {
             "account": ACCOUNT,
@@ -48,9 +49,18 @@ def start_demo(home: Path, run: Run, now_ms: int) -> str:
         outage = replace(BUILT_IN.outage, longer_than_hours=0)
         terms = TermsPublished(TERMS, today, major=False, terms=replace(BUILT_IN, outage=outage))
         asyncio.run(publish_facts(settings, [terms], "/garant/demo"))
+    customer = {
+        "account": ACCOUNT,
+        "addresses": [CUSTOMER],
+        "name": "Anna Keller",
+        "language": "en",
+        "subscription": SUBSCRIPTION,
+    }
+    support_of(run, home).ask("PUT", "/contacts/anna", customer)
     return (
         f"Account {ACCOUNT} has subscription {SUBSCRIPTION} at CHF {PRICE} a month. Under the terms of the "
-        f"demonstration ({TERMS}) every cut earns a credit, not only one over 24 hours."
+        f"demonstration ({TERMS}) every cut earns a credit, not only one over 24 hours. {CUSTOMER} writes to "
+        "support."
     )
 
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from services.cli.local.ports import HOST
+from services.cli.up.mail_children import mail_children
 from services.cli.up.settings import UpSettings
 from services.cli.up.supervisor import Child
 from services.probe.config import ConfigurationInvalid, load
@@ -53,6 +54,7 @@ def children(home: Path, settings: UpSettings) -> tuple[Child, ...]:
             {"GARANT_BILLING_PORT": billing},
         ),
     ]
+    rows += mail_children(GARANT, home, settings)
     for port, location in enumerate(_locations(probes), settings.probe_port):
         argv = (GARANT, "probe", "--config", str(probes), "--location", location, "--port", str(port))
         ready = f"http://{HOST}:{port}/ready"

@@ -33,7 +33,7 @@ class NoRoom(NeedsAPerson):
 
 
 def up() -> None:
-    """Run everything here: Kafka, the demo application, probes, SLA and billing. Ctrl-C stops it."""
+    """Run everything here: Kafka, the demo application, probes, SLA, billing, support. Ctrl-C stops it."""
     home, settings = HomeSettings().home.absolute(), UpSettings()
     declare = None if settings.probes else start_demo
     run(home, lambda: children(home, settings), Console(), ready_s=settings.ready_s, declare=declare)
@@ -126,7 +126,8 @@ def _tell(home: Path, console: Console, declare: Declare | None) -> None:
             console.print(f"[yellow]the demonstration's subscription was not declared[/]: {problem}")
     console.print(
         "Ctrl-C stops everything. In another terminal (.venv/bin/garant ...): [b]garant status[/], "
-        "[b]garant demo break[/] and [b]mend[/], [b]garant demo month[/].",
+        "[b]garant demo break[/] and [b]mend[/], [b]garant demo month[/], [b]garant demo write[/], "
+        "[b]garant desk[/].",
         soft_wrap=True,
     )
 

@@ -17,6 +17,12 @@ class UpSettings(BaseSettings):
     demo_tcp_port: int = Field(default=28081, ge=1, le=65_535)
     sla_port: int = Field(default=28082, ge=1, le=65_535)
     billing_port: int = Field(default=28083, ge=1, le=65_535)
+    support_port: int = Field(default=28084, ge=1, le=65_535)
+    notify_port: int = Field(default=28085, ge=1, le=65_535)
+    mailbox_port: int = Field(default=28086, ge=1, le=65_535)
+    """Where the local mail server says whether it is ready."""
+    smtp_port: int = Field(default=28025, ge=1, le=65_535)
+    imap_port: int = Field(default=28143, ge=1, le=65_535)
     probe_port: int = Field(default=28091, ge=1, le=65_000)
     """The first agent's; the others follow it."""
     probes: Path | None = None

@@ -1,0 +1,1 @@
+"""Letters: quota warnings and terms changes to customers, deadlines at risk and missed to staff."""

@@ -1,0 +1,1 @@
+"""The notify database, version after version."""

@@ -1,0 +1,93 @@
+"""The mailbox, watched: on PostgreSQL by one instance at a time, the others wait for its lock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import structlog
+from sqlalchemy import Connection, Engine
+
+from services.support import metrics
+from services.support.filing import position
+from services.support.settings import SupportSettings
+from services.support.taking import take
+from shared.database import WATCHING, Clock, reading, try_lock
+from shared.mail.mailbox import Delivery, Mailbox, State, watching
+
+log = structlog.get_logger()
+
+_STANDBY_S = 2.0
+
+
+def mailbox_of(settings: SupportSettings) -> Mailbox:
+    """The mailbox the settings name."""
+    return Mailbox(
+        host=settings.imap_host,
+        port=settings.imap_port,
+        user=settings.imap_user,
+        password=settings.imap_password.get_secret_value(),
+        folder=settings.imap_folder,
+        tls=settings.imap_tls,
+        ca_file=str(settings.imap_ca_file) if settings.imap_ca_file else None,
+        poll_s=settings.imap_poll_s,
+        max_bytes=settings.max_message_bytes,
+    )
+
+
+def mailbox_name(settings: SupportSettings) -> str:
+    """How the mailbox is called in the database."""
+    return f"{settings.imap_user}@{settings.imap_host}/{settings.imap_folder}"[:300]
+
+
+async def watch_mailbox(
+    engine: Engine,
+    settings: SupportSettings,
+    clock: Clock,
+    state: State,
+    go: asyncio.Event,
+    progress: Callable[[], None],
+) -> None:
+    """Takes in what comes to the mailbox, for ever, once `go` is set and it is this instance's turn. The
+    server may be away. Raises what the database raises."""
+    name = mailbox_name(settings)
+
+    def reached(uidvalidity: int) -> int:
+        with reading(engine) as connection:
+            return position(connection, name, uidvalidity)
+
+    def put_away(deliveries: Sequence[Delivery]) -> None:
+        take(engine, settings, name, deliveries, clock)
+
+    await go.wait()
+    connection = await asyncio.to_thread(engine.connect)
+    try:
+        while not await asyncio.to_thread(_mine, connection):
+            progress()
+            await asyncio.sleep(_STANDBY_S)
+        log.info("support.mailbox.watching", mailbox=name)
+        # Should the lock's connection break, another instance watches too: what both take is taken once.
+        await watching(mailbox_of(settings), reached, put_away, state)
+    finally:
+        connection.invalidate()  # not back to the pool: the server drops the lock with the session
+        connection.close()
+
+
+def mailbox_wrong(settings: SupportSettings, state: State, *, watched: bool) -> list[str]:
+    """What keeps mail from being taken in or believed, for /ready and the work list."""
+    wrong = []
+    if settings.imap_host:
+        metrics.MAILBOX.set(int(state.connected))
+        if watched and not state.connected:
+            wrong.append(f"the mailbox cannot be read: {state.error or 'connecting'}")
+    if not settings.authserv_id and (settings.imap_host or settings.smtp_in_port or settings.lmtp_in_port):
+        wrong.append(
+            "every mail waits in quarantine: GARANT_SUPPORT_AUTHSERV_ID does not say how our mail server "
+            "signs what it verified"
+        )
+    return wrong
+
+
+def _mine(connection: Connection) -> bool:
+    with connection.begin():
+        return try_lock(connection, WATCHING)

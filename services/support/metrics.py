@@ -1,0 +1,53 @@
+"""What the support service counts, for Prometheus. Never whose."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from services.support.acknowledgements import Result
+from services.support.intake import State
+from shared.mail.letters import Standing
+from shared.topics import DEADLINES, QUOTA, SUBSCRIPTION_EVENTS
+
+REGISTRY = CollectorRegistry()
+
+MAILS = Counter(
+    "garant_support_mails",
+    "Mails taken in by this process, by what became of them.",
+    ["state"],
+    registry=REGISTRY,
+)
+QUARANTINED = Gauge(
+    "garant_support_quarantined", "Mails in quarantine that wait for a person.", registry=REGISTRY
+)
+MAILBOX = Gauge("garant_support_mailbox_connected", "1 while the mailbox is watched.", registry=REGISTRY)
+RECORDS = Counter(
+    "garant_support_records",
+    "Records taken from the log, by what became of them: taken, repeat, skipped (buried), dead.",
+    ["topic", "result"],
+    registry=REGISTRY,
+)
+ACKNOWLEDGEMENTS = Counter(
+    "garant_support_acknowledgements",
+    "Letters that answer a request by themselves: written, unwanted, too-many, nobody.",
+    ["result"],
+    registry=REGISTRY,
+)
+LETTERS = Gauge("garant_support_letters", "Letters in the outbox, by state.", ["state"], registry=REGISTRY)
+PUBLISHED = Counter(
+    "garant_support_facts_published", "Facts of requests the broker acknowledged.", registry=REGISTRY
+)
+UNSENT = Gauge("garant_support_outbox_unsent", "Facts of requests not yet acknowledged.", registry=REGISTRY)
+OPEN = Gauge("garant_support_requests_open", "Requests that are open.", registry=REGISTRY)
+
+for _state in get_args(State):
+    MAILS.labels(_state)
+for _result in get_args(Result):
+    ACKNOWLEDGEMENTS.labels(_result)
+for _standing in get_args(Standing):
+    LETTERS.labels(_standing)
+for _topic in (SUBSCRIPTION_EVENTS, DEADLINES, QUOTA):
+    for _became in ("taken", "repeat", "skipped", "dead"):
+        RECORDS.labels(_topic.name, _became)

@@ -1,0 +1,187 @@
+"""The outbox: letters in the service's own database, each given to the relay exactly once.
+
+A letter is marked `sending` before the relay sees it. If no answer was noted, because this process was
+killed or the connection broke, it is `doubtful`: the relay may have it. `shared.mail.doubt` resolves that
+where there is a `copy_to`; without, a person does (`resend`, `mark_accepted`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import TypeVar
+
+import structlog
+from sqlalchemy import Connection, Engine, Table
+
+from shared.database import SENDING, Clock, try_lock
+from shared.mail.attempts import Sending, Taken, one_round, without_copy
+from shared.mail.doubt import doubt_all
+from shared.mail.letters import (
+    MARKER,
+    Listed,
+    Outgoing,
+    Standing,
+    bounced,
+    copy_seen,
+    counts,
+    forget,
+    letters_table,
+    listing,
+    mark_accepted,
+    put,
+    resend,
+)
+from shared.mail.relay import Later, Line, Relay, Result
+
+__all__ = [
+    "MARKER",
+    "Listed",
+    "Outgoing",
+    "Sending",
+    "Standing",
+    "bounced",
+    "copy_seen",
+    "counts",
+    "deliver",
+    "forget",
+    "letters_table",
+    "listing",
+    "mark_accepted",
+    "put",
+    "resend",
+]
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+GRACE_S = 8.0
+"""How long answers under way are waited for at the end."""
+_PAUSE_MOST_S = 60.0
+
+
+async def deliver(
+    engine: Engine,
+    letters: Table,
+    relay: Relay,
+    sending: Sending,
+    clock: Clock,
+    progress: Callable[[], None] = lambda: None,
+    wake: asyncio.Event | None = None,
+) -> None:
+    """Sends for ever. `progress` is called at each round, for the liveness check; set `wake` after a `put`
+    to spare the wait. On PostgreSQL one process delivers at a time; the others wait for its lock.
+
+    When cancelled it waits a few seconds for answers that are under way. Raises what the database raises.
+    """
+    connection = await asyncio.to_thread(engine.connect)
+    books = _Books(connection, letters, sending, clock)
+    try:
+        while not await books.whole(_lead):
+            progress()
+            await asyncio.sleep(sending.every_s)
+        if cut_off := await books.whole(doubt_all, letters, clock()):
+            log.warning("mail.doubtful", letters=cut_off)
+        await _rounds(books, relay, progress, wake or asyncio.Event())
+    finally:
+        connection.invalidate()  # not back to the pool: the server drops the lock with the session
+        connection.close()
+
+
+async def _rounds(books: _Books, relay: Relay, progress: Callable[[], None], wake: asyncio.Event) -> None:
+    """Each round notes what has ended and marks what goes next, in one transaction: one wait for the disk."""
+    loop, sending = asyncio.get_running_loop(), books.sending
+    free = [Line(relay) for _ in range(sending.workers)]
+    lines = list(free)
+    running: dict[asyncio.Task[Result], tuple[Taken, Line]] = {}
+    taken: list[Taken] = []
+    failures, until = 0, 0.0
+    try:
+        while True:
+            ended = _ended(running, free)
+            unreached = [result for _, result in ended if isinstance(result, Later) and not result.reached]
+            if unreached and loop.time() >= until:
+                until = loop.time() + min(_PAUSE_MOST_S, 2.0**failures)
+                failures += 1
+                log.warning("mail.relay.away", reason=unreached[0].text, again_in_s=until - loop.time())
+            elif len(ended) > len(unreached):
+                failures, until = 0, 0.0
+            # While the relay is away one letter tries the door, not all of them.
+            room = 0 if loop.time() < until else len(free) if not failures else 0 if running else 1
+            await books.round(ended, room, taken)
+            while taken:
+                letter, line = taken.pop(0), free.pop()
+                task = asyncio.create_task(books.send(line, letter))
+                running[task] = (letter, line)
+            progress()
+            wake.clear()
+            woken = asyncio.create_task(wake.wait())
+            await asyncio.wait(
+                {*running, woken}, timeout=sending.every_s, return_when=asyncio.FIRST_COMPLETED
+            )
+            woken.cancel()
+    finally:
+        if running:
+            await asyncio.wait(running, timeout=GRACE_S)
+        ended = _ended(running, free)
+        unsent = Later(None, "stopped before it was sent", reached=False)
+        ended += [(letter, unsent) for letter in taken]
+        for task in running:
+            task.cancel()
+        await asyncio.wait([asyncio.create_task(line.close()) for line in lines], timeout=2)
+        with contextlib.suppress(Exception):  # the reason for the end is already on its way
+            await books.round(ended, 0, taken)
+
+
+def _ended(
+    running: dict[asyncio.Task[Result], tuple[Taken, Line]], free: list[Line]
+) -> list[tuple[Taken, Result]]:
+    """What came of the letters whose sending has ended; their lines are free again."""
+    ended = []
+    for task in [task for task in running if task.done()]:
+        letter, line = running.pop(task)
+        free.append(line)
+        ended.append((letter, task.result()))
+    return ended
+
+
+class _Books:
+    """The one connection by which this process, leading, takes and notes; one thread at a time uses it."""
+
+    def __init__(self, connection: Connection, letters: Table, sending: Sending, clock: Clock) -> None:
+        self.connection, self.letters, self.sending, self.clock = connection, letters, sending, clock
+        self._lock = asyncio.Lock()
+
+    async def whole(self, step: Callable[..., T], *args: object) -> T:
+        """Runs `step` in a transaction and a thread, to its end even when cancelled."""
+        async with self._lock:
+            running = asyncio.ensure_future(asyncio.to_thread(self._step, step, *args))
+            try:
+                return await asyncio.shield(running)
+            except asyncio.CancelledError:
+                await asyncio.wait({running})
+                raise
+
+    async def round(self, ended: list[tuple[Taken, Result]], room: int, taken: list[Taken]) -> None:
+        """Notes what has ended and marks what goes next."""
+        await self.whole(one_round, self.letters, self.sending, self.clock(), ended, room, taken)
+
+    def _step(self, step: Callable[..., T], *args: object) -> T:
+        with self.connection.begin():
+            return step(self.connection, *args)
+
+    async def send(self, line: Line, letter: Taken) -> Result:
+        """One attempt."""
+
+        async def copyless() -> None:
+            # Noted before the relay can have it: no copy will tell of this letter.
+            await self.whole(without_copy, self.letters, letter.id)
+
+        sender = self.sending.mail_from
+        return await line.submit(sender, letter.recipient, letter.copy_to, letter.data, copyless)
+
+
+def _lead(connection: Connection) -> bool:
+    return try_lock(connection, SENDING)
