@@ -22,7 +22,7 @@ class Undecodable(ValueError):
 
 
 def _write(value: object) -> str:
-    if isinstance(value, Instant):
+    if type(value) is Instant:
         return format_instant(value)
     if isinstance(value, Amount):
         return format_amount(value)

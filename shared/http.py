@@ -31,7 +31,7 @@ def guarded(token: Token, value: str) -> list[Any]:
     """The dependencies of a route that only callers with the token may use: `Authorization: Bearer TOKEN`."""
     bearer = HTTPBearer(auto_error=False, description=token.setting)
 
-    def allowed(shown: HTTPAuthorizationCredentials | None = Depends(bearer)) -> None:
+    def allowed(shown: HTTPAuthorizationCredentials | None = Depends(bearer)) -> None:  # noqa: B008
         if shown is None or not _same(shown.credentials, value):
             raise HTTPException(401, _ask(token), {"WWW-Authenticate": "Bearer"})
 

@@ -62,12 +62,21 @@ def _parsed(text: str) -> Instant:
     return Instant(days * DAY + seconds * SECOND + moment.microsecond // 1_000)
 
 
-@lru_cache(maxsize=65_536)
+_SECOND_TEXTS = tuple(_SECONDS)
+_MILLISECOND_TEXTS = tuple(_MILLISECONDS)
+
+
 def format_instant(ms: int) -> str:
     """The one way `ms` is written: RFC 3339, UTC, three decimals, `Z`."""
-    seconds, rest = divmod(ms, SECOND)
-    days, second_of_day = divmod(seconds, 86_400)
+    minute, rest = divmod(ms, MINUTE)
+    second, rest = divmod(rest, SECOND)
+    return _minute_text(minute) + _SECOND_TEXTS[second] + _MILLISECOND_TEXTS[rest]
+
+
+@lru_cache(maxsize=65_536)
+def _minute_text(number: int) -> str:
+    """Up to the colon before the seconds, of the minute `number` since the epoch."""
+    days, minutes = divmod(number, DAY // MINUTE)
     day = datetime.fromordinal(_EPOCH_ORDINAL + days)
-    minutes, second = divmod(second_of_day, 60)
     hour, minute = divmod(minutes, 60)
-    return f"{day.year:04d}-{day.month:02d}-{day.day:02d}T{hour:02d}:{minute:02d}:{second:02d}.{rest:03d}Z"
+    return f"{day.year:04d}-{day.month:02d}-{day.day:02d}T{hour:02d}:{minute:02d}:"

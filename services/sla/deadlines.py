@@ -44,7 +44,7 @@ class Entry(Struct, array_like=True, gc=False):
     at: int
 
 
-class Request(Struct, gc=False):
+class Request(Struct, array_like=True, gc=False):
     """A request as facts have told it.
 
     `terms` is the number of the document it is judged by. Of a request that is not covered only the account,

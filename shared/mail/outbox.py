@@ -100,6 +100,7 @@ async def _rounds(books: _Books, relay: Relay, progress: Callable[[], None], wak
     failures, until = 0, 0.0
     try:
         while True:
+            wake.clear()
             ended = _ended(running, free)
             unreached = [result for _, result in ended if isinstance(result, Later) and not result.reached]
             if unreached and loop.time() >= until:
@@ -116,7 +117,6 @@ async def _rounds(books: _Books, relay: Relay, progress: Callable[[], None], wak
                 task = asyncio.create_task(books.send(line, letter))
                 running[task] = (letter, line)
             progress()
-            wake.clear()
             woken = asyncio.create_task(wake.wait())
             await asyncio.wait(
                 {*running, woken}, timeout=sending.every_s, return_when=asyncio.FIRST_COMPLETED
@@ -125,13 +125,14 @@ async def _rounds(books: _Books, relay: Relay, progress: Callable[[], None], wak
     finally:
         if running:
             await asyncio.wait(running, timeout=GRACE_S)
-        ended = _ended(running, free)
         unsent = Later(None, "stopped before it was sent", reached=False)
-        ended += [(letter, unsent) for letter in taken]
+        ended = [(letter, unsent) for letter in taken]
+        with contextlib.suppress(Exception):  # the reason for the end is already on its way
+            ended += _ended(running, free)
         for task in running:
             task.cancel()
         await asyncio.wait([asyncio.create_task(line.close()) for line in lines], timeout=2)
-        with contextlib.suppress(Exception):  # the reason for the end is already on its way
+        with contextlib.suppress(Exception):
             await books.round(ended, 0, taken)
 
 
