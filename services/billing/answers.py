@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
+from msgspec import structs
 from pydantic import BaseModel, Field
 
 from services.billing.invoice import Draft, Line
 from services.billing.ledger import Balance, Due, Entry
 from services.billing.statements import Invoice, Quarantined
 from services.billing.subscription import Subscription
+from services.billing.warnings import QuotaWarning
 from shared.money import format_amount
 from shared.time import format_instant
 
@@ -73,6 +75,21 @@ class ShownCredit(BaseModel):
             open=format_amount(balance.open),
             held=not balance.agrees,
         )
+
+
+class ShownWarning(BaseModel):
+    account: str
+    subscription: str
+    year_starts_on: date
+    kind: str = Field(description="warned: a threshold was crossed; restored: fallen below again")
+    percent: int
+    used_minutes: int
+    quota_minutes: int
+    taken_at: str
+
+    @classmethod
+    def of(cls, found: QuotaWarning) -> ShownWarning:
+        return cls(**{**structs.asdict(found), "taken_at": format_instant(found.taken_at)})
 
 
 class ShownEntry(BaseModel):

@@ -19,6 +19,7 @@ from services.billing.ledger import balances
 from services.billing.page import invoice_page
 from services.billing.settings import TOKEN
 from services.billing.subscription import Nonsense, Subscription
+from services.billing.warnings import warnings_of
 from shared.calendar import add_months, local_date
 from shared.database import Clock, reading, writing
 from shared.facts import SubscriptionFact
@@ -121,6 +122,12 @@ def _books(api: FastAPI, engine: Engine, rules: issuing.Rules, clock: Clock, may
         """Every ledger entry, in the order it was booked."""
         with reading(engine) as connection:
             return [answers.ShownEntry.of(one) for one in entries_of(connection, subscription)]
+
+    @api.get("/subscriptions/{subscription}/quota-warnings", dependencies=may, tags=["support quota"])
+    def quota_warnings(subscription: str) -> list[answers.ShownWarning]:
+        """When its support quota ran low, and was restored; the oldest first."""
+        with reading(engine) as connection:
+            return [answers.ShownWarning.of(one) for one in warnings_of(connection, subscription)]
 
     @api.get("/subscriptions/{subscription}/invoices", dependencies=may, tags=["invoices"])
     def invoices(subscription: str) -> list[answers.ShownInvoice]:

@@ -61,11 +61,7 @@ async def _run(
 
     def ready() -> list[str]:
         assigned = connected.is_set() and subscriber.consumer and subscriber.consumer.assignment()
-        return (
-            []
-            if assigned
-            else ["no partitions of sla.credits yet: Kafka is away or another instance has all"]
-        )
+        return [] if assigned else ["no partitions yet: Kafka is away or another instance has all"]
 
     api = build_api(engine, settings.rules, token, clock, pulse.stuck, ready)
     config = uvicorn.Config(

@@ -120,6 +120,13 @@ def ledger(subscription: str) -> None:
 
 
 @app.command()
+def warnings(subscription: str) -> None:
+    """Show when a subscription's support quota ran low, and was restored."""
+    rows = _ask("GET", f"/subscriptions/{subscription}/quota-warnings")
+    _table(("year_starts_on", "kind", "percent", "used_minutes", "quota_minutes", "taken_at"), rows)
+
+
+@app.command()
 def invoices(subscription: Annotated[str | None, typer.Argument()] = None) -> None:
     """List invoices, of one subscription or all."""
     rows = _ask("GET", f"/subscriptions/{subscription}/invoices" if subscription else "/invoices")

@@ -1,7 +1,8 @@
-"""Taking credits from the log: the database transaction first, then the commit of the position.
+"""Taking credits, and warnings about quotas, from the log: the database transaction first, then the commit of
+the position.
 
 Whatever is between the two repeats and is recognised as a repeat. An exception while booking ends the
-worker: skipping a record is how money gets lost. Only bytes that are no credit go to dead.letters.
+worker: skipping a record is how money gets lost. Only bytes that are no outcome go to dead.letters.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from sqlalchemy import Engine
 
 from services.billing import metrics
 from services.billing.booking import book, unfit
+from services.billing.warnings import note, warning_in
 from shared.cloudevents import Origin
 from shared.codec import Undecodable, decode_credit
 from shared.database import Clock
 from shared.kafka import Batch, bury, subscribe_batches
+from shared.outcomes import QuotaRestored
 from shared.settings import KafkaSettings
-from shared.topics import CREDITS
+from shared.topics import CREDITS, QUOTA
 
 log = structlog.get_logger()
 
@@ -39,7 +42,7 @@ def subscribe(
     busy: Callable[[bool], None],
     failed: asyncio.Future[None],
 ) -> Any:
-    """Makes `broker` book every credit once it is started, and returns its subscriber.
+    """Makes `broker` book every credit and note every warning once it is started, and returns its subscriber.
 
     `failed` gets the exception that ended booking: from then on nothing is booked or committed, and the
     caller ends the process. `busy` is told when a batch begins and ends, for the liveness check.
@@ -52,7 +55,8 @@ def subscribe(
         try:
             reached: dict[TopicPartition, int] = {}
             for record in batch:
-                await _take(broker, kafka, engine, clock, record)
+                taking = _take if record.topic == kafka.topic(CREDITS) else _take_warning
+                await taking(broker, kafka, engine, clock, record)
                 reached[TopicPartition(record.topic, record.partition)] = record.offset + 1
             await _commit(consumer, reached)
         except Exception as error:
@@ -61,7 +65,11 @@ def subscribe(
             busy(False)
 
     return subscribe_batches(
-        broker, [kafka.topic(CREDITS)], take, group_id=kafka.group("billing"), max_records=_AT_ONCE
+        broker,
+        [kafka.topic(CREDITS), kafka.topic(QUOTA)],
+        take,
+        group_id=kafka.group("billing"),
+        max_records=_AT_ONCE,
     )
 
 
@@ -85,6 +93,27 @@ async def _take(broker: KafkaBroker, kafka: KafkaSettings, engine: Engine, clock
         revision=credit.revision,
         journal=f"{credit.journal.partition}/{credit.journal.offset}/{credit.journal.index}",
     )
+
+
+async def _take_warning(
+    broker: KafkaBroker, kafka: KafkaSettings, engine: Engine, clock: Clock, record: Any
+) -> None:
+    try:
+        warning = warning_in(record.value or b"")
+    except Undecodable as error:
+        await bury(broker, kafka, record, QUOTA.name, str(error), "billing")
+        metrics.WARNINGS.labels("dead").inc()
+        return
+    if warning is not None:
+        result = await asyncio.to_thread(note, engine, warning, clock)
+        metrics.WARNINGS.labels(result).inc()
+        log.info(
+            f"billing.warning.{result}",
+            account=warning.account,
+            subscription=warning.subscription,
+            percent=warning.percent,
+            restored=isinstance(warning, QuotaRestored),
+        )
 
 
 async def _commit(consumer: Any, reached: dict[TopicPartition, int]) -> None:

@@ -12,6 +12,12 @@ CREDITS = Counter(
     ["result"],
     registry=REGISTRY,
 )
+WARNINGS = Counter(
+    "garant_billing_warning_records",
+    "Warnings about quotas, and their ends, taken from sla.quota: noted, repeat, dead.",
+    ["result"],
+    registry=REGISTRY,
+)
 INVOICES = Counter("garant_billing_invoices_issued", "Invoices issued by this process.", registry=REGISTRY)
 PUBLISHED = Counter(
     "garant_billing_facts_published", "Facts of subscriptions the broker acknowledged.", registry=REGISTRY
@@ -30,3 +36,5 @@ NEEDS_PERSON = Gauge(
 
 for _result in ("booked", "repeat", "quarantined", "dead"):
     CREDITS.labels(_result)
+for _result in ("noted", "repeat", "dead"):
+    WARNINGS.labels(_result)

@@ -34,6 +34,7 @@ APPEND_ONLY = (
     "voids",
     "invoice_lines",
     "ledger_entries",
+    "quota_warnings",
 )
 
 counters = Table(
@@ -200,3 +201,21 @@ quarantine = Table(
     Column("resolution", Text),
 )
 """Records that contradict what is booked: never booked, never dropped, a person decides."""
+
+quota_warnings = Table(
+    "quota_warnings",
+    metadata,
+    Column("journal_partition", Integer, primary_key=True, autoincrement=False),
+    Column("journal_offset", BigInteger, primary_key=True, autoincrement=False),
+    Column("journal_index", Integer, primary_key=True, autoincrement=False),
+    Column("account", String(200), nullable=False),
+    Column("subscription", String(200), nullable=False, index=True),
+    Column("year_starts_on", Date, nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("percent", Integer, nullable=False),
+    Column("used_minutes", Integer, nullable=False),
+    Column("quota_minutes", Integer, nullable=False),
+    Column("taken_at", BigInteger, nullable=False),
+    CheckConstraint("kind IN ('warned', 'restored')", name="known_warning"),
+)
+"""Thresholds of a support quota that were crossed, and fallen below again."""

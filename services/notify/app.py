@@ -25,6 +25,7 @@ from services.notify.database import LETTERS, began_at
 from services.notify.listings import standing
 from services.notify.office import keep_writing
 from services.notify.own_mail import watch_own
+from services.notify.same_broker import check_same_broker
 from services.notify.settings import SUPPORT_TOKEN, TOKEN, NotifySettings
 from services.notify.tables import letters
 from services.notify.taking import Rules
@@ -56,7 +57,7 @@ async def serve(
 ) -> None:
     """Runs until SIGTERM or SIGINT, or until a part fails: then its exception ends the whole process.
 
-    Raises DatabaseUnusable, PortTaken, BrokerUnreachable, TopicMismatch.
+    Raises DatabaseUnusable, PortTaken, BrokerUnreachable, TopicMismatch, HistoryGone.
     """
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it tells each failed attempt; we say it once
     check_port(settings.host, settings.port, "GARANT_NOTIFY_PORT")
@@ -100,7 +101,7 @@ async def _run(
         return caller_token(SUPPORT_TOKEN, settings.support_token, home)
 
     work: dict[str, Coroutine[Any, Any, None]] = {
-        "taking": _connect(broker, kafka, connected, failed),
+        "taking": _connect(engine, broker, kafka, connected, failed),
         "writing": keep_writing(engine, settings, support_token, clock, wake, written, beating("writing")),
         "counting": _count(engine, clock, own_mail, beating("counting")),
     }
@@ -150,11 +151,16 @@ async def _until_one_ends(
 
 
 async def _connect(
-    broker: KafkaBroker, kafka: KafkaSettings, connected: asyncio.Event, failed: asyncio.Future[None]
+    engine: Engine,
+    broker: KafkaBroker,
+    kafka: KafkaSettings,
+    connected: asyncio.Event,
+    failed: asyncio.Future[None],
 ) -> None:
     """Starts taking once the broker answers, and ends with the exception that ends taking."""
     await asyncio.to_thread(wait_for_broker, kafka)
     await asyncio.to_thread(ensure_topics, kafka)
+    await asyncio.to_thread(check_same_broker, engine, kafka)
     await broker.start()
     connected.set()
     await failed

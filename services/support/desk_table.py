@@ -51,18 +51,19 @@ def _attention(found: dict[str, Any], now: int) -> list[str]:
 
 def _requests(lines: list[dict[str, Any]], now: int) -> Table:
     made = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("", "request", "severity", "account", "subscription", "kind"):
-        made.add_column(name, no_wrap=True)
-    made.add_column("subject", overflow="ellipsis", no_wrap=True, max_width=_SUBJECT)
+    rows = []
     for one in lines:
         due_at = None if one["due_at"] is None else parse_instant(one["due_at"])
-        style = _STYLES.get(one["standing"], "")
-        cells = (one["ticket"], one["severity"], one["account"], one["subscription"], one["kind"])
-        made.add_row(
-            Text(said(one["standing"], due_at, now), style=style),
-            *(Text(plain(cell)) for cell in cells),
-            Text(plain(one["subject"])),
-        )
+        standing = Text(said(one["standing"], due_at, now), style=_STYLES.get(one["standing"], ""))
+        names = ("ticket", "severity", "kind", "account", "subscription")
+        rows.append([standing, *(Text(plain(one[name])) for name in names)])
+    for number, name in enumerate(("", "request", "severity", "kind", "account", "subscription")):
+        # In a narrow terminal the subject gives way: an id that is cut short is no id.
+        width = max(len(name), *(cells[number].cell_len for cells in rows))
+        made.add_column(name, no_wrap=True, min_width=width)
+    made.add_column("subject", overflow="ellipsis", no_wrap=True, max_width=_SUBJECT)
+    for cells, one in zip(rows, lines, strict=True):
+        made.add_row(*cells, Text(plain(one["subject"])))
     return made
 
 

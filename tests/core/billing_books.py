@@ -20,7 +20,7 @@ from services.billing.database import BOOKS
 from shared.database import migrate, open_engine
 from shared.facts import SubscriptionStarted
 from shared.money import parse_amount
-from shared.outcomes import Credit, CreditAdjusted, CreditGranted, Stamp
+from shared.outcomes import Credit, CreditAdjusted, CreditGranted, QuotaRestored, QuotaWarned, Stamp
 from shared.time import Instant, parse_instant
 
 KINDS = ("sqlite", "postgresql")
@@ -132,3 +132,11 @@ def credit(
         calculation={},
         journal=Stamp(*place, digest="00"),
     )
+
+
+def quota_warning(
+    percent: int = 75, *, at: int = 0, restored: bool = False, subscription: str = "S-1"
+) -> QuotaWarned:
+    """A record of sla.quota: a threshold crossed, or fallen below again, by the journal entry `at`."""
+    kind = QuotaRestored if restored else QuotaWarned
+    return kind("A-1", subscription, date(2025, 1, 1), percent, 45, 60, Stamp(0, at, 1, digest="00"))

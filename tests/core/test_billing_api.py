@@ -28,11 +28,12 @@ from services.billing.database import BOOKS
 from services.billing.issuing import Rules
 from services.billing.settings import TOKEN as TOKEN_OF_BILLING
 from services.billing.settings import BillingSettings
+from services.billing.warnings import note
 from shared.database import DatabaseUnusable, open_engine, own_file
 from shared.errors import NeedsAPerson
 from shared.health import Pulse
 from shared.tokens import NoToken, caller_token, service_token
-from tests.core.billing_books import KINDS, SetClock, credit, empty_books
+from tests.core.billing_books import KINDS, SetClock, credit, empty_books, quota_warning
 
 CLOCK = SetClock()
 TOKEN = secrets.token_urlsafe()
@@ -238,6 +239,19 @@ def test_an_invoice_is_a_page_in_the_subscriptions_language(
     assert "<b>" not in page
     http.post("/invoices/2026-000001/void", json={"reason": "wrong address"})
     assert 'class="voided"' in http.get("/invoices/2026-000001/page").text
+
+
+def test_warnings_about_the_quota_are_shown_by_api_and_command(engine: Engine, http: httpx.Client) -> None:
+    note(engine, quota_warning(90), CLOCK)
+    note(engine, quota_warning(90, at=1, restored=True), CLOCK)
+    found = http.get("/subscriptions/S-1/quota-warnings").json()
+    assert [(row["kind"], row["percent"], row["year_starts_on"]) for row in found] == [
+        ("warned", 90, "2025-01-01"),
+        ("restored", 90, "2025-01-01"),
+    ]
+    assert found[0]["taken_at"] == "2026-01-15T12:00:00.000Z"
+    assert http.get("/subscriptions/S-2/quota-warnings").json() == []
+    assert [line.split()[1] for line in garant("warnings", "S-1").splitlines()[1:]] == ["warned", "restored"]
 
 
 def test_what_needs_a_person_is_shown(engine: Engine, http: httpx.Client) -> None:

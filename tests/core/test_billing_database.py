@@ -18,8 +18,9 @@ from services.billing.database import BOOKS
 from services.billing.declaring import declare
 from services.billing.issuing import Rules, issue_due, void
 from services.billing.tables import APPEND_ONLY, ledger_entries, metadata
+from services.billing.warnings import note
 from shared.database import DatabaseUnusable, migrate, next_number, open_engine, writing
-from tests.core.billing_books import KINDS, SetClock, credit, empty_books, empty_url, started
+from tests.core.billing_books import KINDS, SetClock, credit, empty_books, empty_url, quota_warning, started
 
 CLOCK = SetClock()
 
@@ -37,6 +38,7 @@ def full(engine: Engine) -> Engine:
     book(engine, credit("33.27"), "sla.credits/0/0/0", CLOCK)
     first, *_ = issue_due(engine, date(2026, 1, 15), Rules(), CLOCK)
     void(engine, first, "made in error", Rules(), CLOCK)
+    note(engine, quota_warning(), CLOCK)
     return engine
 
 

@@ -26,8 +26,8 @@ from shared.database import migrate, open_engine, writing
 from shared.kafka import Record, read_topic
 from shared.outcomes import Credit
 from shared.settings import KafkaSettings
-from shared.topics import CREDITS, DEAD_LETTERS, SUBSCRIPTION_EVENTS
-from tests.core.billing_books import KINDS, credit, empty_url, started
+from shared.topics import CREDITS, DEAD_LETTERS, QUOTA, SUBSCRIPTION_EVENTS
+from tests.core.billing_books import KINDS, credit, empty_url, quota_warning, started
 
 TOKEN = "token-of-the-test"  # noqa: S105
 SERVICE = "from services.billing.command import app; app(['serve'])"
@@ -192,6 +192,25 @@ def test_a_credit_on_the_log_is_deducted_from_the_next_invoice(topics: KafkaSett
     assert 'garant_billing_credit_records_total{result="repeat"} 1.0' in metrics
     billing.process.send_signal(signal.SIGTERM)
     assert billing.process.wait(20) == 0, billing.log.read_text()
+
+
+def test_a_quota_that_runs_low_is_noted_once_and_what_cannot_be_read_is_buried(
+    topics: KafkaSettings, start: Start, produce: Callable[..., None]
+) -> None:
+    billing = start()
+    eventually(lambda: billing.answers("/ready"))
+    for data in (
+        encode(quota_warning()),
+        encode(quota_warning()),
+        b"no json",
+        encode(quota_warning(90, at=1)),
+    ):
+        produce(QUOTA, b"A-1", data)
+    path = "/subscriptions/S-1/quota-warnings"
+    found = eventually(lambda: len(rows := billing.ask("GET", path)) == 2 and rows)
+    assert [row["percent"] for row in found] == [75, 90]
+    (dead,) = read_topic(topics, DEAD_LETTERS)
+    assert dead.headers[ORIGIN].startswith("sla.quota/")
 
 
 def test_what_is_declared_is_published_in_order_with_its_origin(topics: KafkaSettings, start: Start) -> None:

@@ -2,70 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
 from fractions import Fraction
 from itertools import islice
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from services.cli.asyncapi.document import document
 from services.cli.asyncapi.operations import operations
 from services.cli.demo.history import last_closed_month
-from services.cli.local.ports import free_port
-from services.cli.up.run_state import read_run
 from shared.calendar import next_month
 from shared.kafka import read_topic
 from shared.money import format_amount, round_half_up
 from shared.settings import KafkaSettings
 from shared.topics import TOPICS
+from tests.kafka.conftest import Garant
 
-GARANT = str(Path(sys.executable).with_name("garant"))
 MOST_RECORDS = 3_000
 """Of a topic, to be compared with the document."""
-
-Garant = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def garant(topics: KafkaSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Garant:
-    """Runs a command on an installation of the test's own."""
-    monkeypatch.setenv("GARANT_HOME", str(tmp_path / "home"))
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([GARANT, *arguments], capture_output=True, text=True, timeout=240)
-
-    return run
-
-
-@pytest.fixture
-def running(garant: Garant, tmp_path: Path) -> Iterator[None]:
-    """`garant up` on ports of its own, every part ready."""
-    names = ("DEMO_HTTP", "DEMO_TCP", "SLA", "BILLING")
-    ports = {f"GARANT_UP_{name}_PORT": str(free_port()) for name in names}
-    first_agent = next(port for port in range(free_port(), 65_000) if port not in ports.values())
-    env = {**os.environ, **ports, "GARANT_UP_PROBE_PORT": str(first_agent)}
-    with (tmp_path / "up.log").open("wb") as log:
-        up = subprocess.Popen([GARANT, "up"], env=env, stdout=log, stderr=subprocess.STDOUT)
-    deadline = time.monotonic() + 120
-    while not _ready(tmp_path / "home"):
-        assert up.poll() is None, (tmp_path / "up.log").read_text()
-        assert time.monotonic() < deadline, (tmp_path / "up.log").read_text()
-        time.sleep(0.2)
-    yield
-    up.send_signal(signal.SIGTERM)
-    assert up.wait(60) == 0
-
-
-def _ready(home: Path) -> bool:
-    run = read_run(home)
-    return run is not None and {one.state for one in run.components} == {"ready"}
 
 
 def test_the_month_becomes_credits_on_the_next_invoice_and_each_can_be_explained(
