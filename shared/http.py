@@ -6,9 +6,10 @@ import base64
 import binascii
 import secrets
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from fastapi import Depends, FastAPI, Header, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -24,7 +25,22 @@ Key = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_le
 def new_api(title: str) -> FastAPI:
     """An empty API. The framework's own page of documentation loads its scripts from elsewhere, so there is
     none; the description itself is at /openapi.json."""
-    return FastAPI(title=title, version="1", docs_url=None, redoc_url=None)
+    api = FastAPI(title=title, version="1", docs_url=None, redoc_url=None)
+    api.add_exception_handler(RequestValidationError, _invalid)
+    return api
+
+
+def _invalid(_request: Request, error: Exception) -> Response:
+    """Which field is wrong and why, without what it held: that may be a text, or nothing JSON can say."""
+    wrong = [
+        {"loc": [_plain(part) for part in one["loc"]], "msg": _plain(one["msg"]), "type": one["type"]}
+        for one in cast(RequestValidationError, error).errors()
+    ]
+    return JSONResponse({"detail": wrong}, 422)
+
+
+def _plain(part: object) -> object:
+    return part.encode("utf-8", "replace").decode() if isinstance(part, str) else part
 
 
 def guarded(token: Token, value: str) -> list[Any]:

@@ -1,1 +1,1 @@
-"""Support: requests by e-mail and over HTTP, the clock of each first response, the work, the people's data."""
+"""Support: requests by e-mail and over HTTP, first responses, the work, and the people's data."""

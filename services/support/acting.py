@@ -18,7 +18,7 @@ from shared.codec import decode_fact
 from shared.database import Clock, lock_id
 from shared.time import Instant
 
-_MOVED = "assigned/"
+MOVED = "assigned/"
 """The origin of a request that was opened anew as another one."""
 
 
@@ -116,7 +116,7 @@ def assign(
     to nothing, so that it counts once. Raises Contradiction where it was assigned elsewhere before.
     """
     old = locked(connection, ticket)
-    if old.origin.startswith(_MOVED):
+    if old.origin.startswith(MOVED):
         return _assigned(connection, old, account)
     if old.status == "withdrawn":
         raise Nonsense(f"ticket {ticket} was withdrawn; open a new request")
@@ -147,7 +147,7 @@ def assign(
     say(connection, facts.RequestWithdrawn(old.account, ticket, now), clock)
     if old.status == "closed":
         say(connection, facts.RequestClosed(account, new, now), clock)
-    connection.execute(update(tickets).where(tickets.c.ticket == ticket).values(origin=f"{_MOVED}{new}"))
+    connection.execute(update(tickets).where(tickets.c.ticket == ticket).values(origin=f"{MOVED}{new}"))
     return new, True
 
 
@@ -194,6 +194,13 @@ def split(
 _SPLIT = "split off by a person"
 
 
+def assigned_as(connection: Connection, ticket: str) -> str:
+    """The request that `ticket` is now: itself, or the one it was assigned anew as. Raises Unknown."""
+    while (origin := ticket_of(connection, ticket).origin).startswith(MOVED):
+        ticket = origin.removeprefix(MOVED)
+    return ticket
+
+
 def message_of(connection: Connection, message: int) -> Row[Any]:
     """The mail's row. Raises Unknown."""
     found = connection.execute(select(messages).where(messages.c.message == message)).one_or_none()
@@ -209,7 +216,7 @@ def locked(connection: Connection, ticket: str) -> Row[Any]:
 
 
 def _assigned(connection: Connection, old: Row[Any], account: str) -> tuple[str, bool]:
-    new = old.origin.removeprefix(_MOVED)
+    new = old.origin.removeprefix(MOVED)
     if ticket_of(connection, new).account != account:
         raise Contradiction(f"ticket {old.ticket} was assigned before; it is {new} now: assign that one")
     return new, False

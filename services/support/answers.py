@@ -22,6 +22,18 @@ class Shown(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
 
+class WrongField(BaseModel):
+    loc: list[str | int]
+    msg: str
+    type: str
+
+
+class Problem(BaseModel):
+    """Why something was refused: a sentence, or one entry for each field that is wrong."""
+
+    detail: str | list[WrongField]
+
+
 class ShownLine(Shown):
     ticket: str
     account: str
@@ -87,6 +99,12 @@ class ShownLetter(Shown):
     reason: str | None
 
 
+class ShownWritten(ShownLetter):
+    """A letter and what it says; null where it was erased."""
+
+    text: str | None
+
+
 class ShownWork(Shown):
     entry: str
     minutes: int
@@ -99,7 +117,7 @@ class ShownThread(ShownTicket):
     work: list[ShownWork]
     facts: list[ShownFact]
     messages: list[ShownMessage]
-    letters: list[ShownLetter]
+    letters: list[ShownWritten]
 
 
 class ShownLogged(ShownTicket):

@@ -181,7 +181,7 @@ def thread(found: requests.About) -> answers.ShownThread:
         work=[answers.ShownWork.model_validate(one) for one in found.work],
         facts=[answers.ShownFact.model_validate(one) for one in found.facts],
         messages=[answers.ShownMessage.model_validate(one) for one in found.messages],
-        letters=[answers.ShownLetter.model_validate(one) for one in found.letters],
+        letters=[answers.ShownWritten.model_validate(one) for one in found.letters],
     )
 
 

@@ -18,6 +18,13 @@ from shared.database import Clock, writing
 log = structlog.get_logger()
 
 _MOST_BYTES = 5_000_000
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "description": "Zammad's default payload: `ticket` and `article`",
+        "content": {"application/json": {"schema": {"type": "object", "required": ["ticket"]}}},
+    }
+}
 
 
 def add_zammad(api: FastAPI, engine: Engine, settings: SupportSettings, clock: Clock) -> None:
@@ -31,7 +38,7 @@ def add_zammad(api: FastAPI, engine: Engine, settings: SupportSettings, clock: C
         log.info("support.zammad", ticket=done.ticket, said=done.said, because=done.because)
         return done
 
-    @api.post("/zammad", tags=["zammad"])
+    @api.post("/zammad", tags=["zammad"], openapi_extra=_BODY)
     async def webhook(
         request: Request,
         signature: Annotated[str | None, Header(alias="X-Hub-Signature", max_length=100)] = None,

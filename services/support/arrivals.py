@@ -17,6 +17,8 @@ from shared.mail.parts import Headers, head
 from shared.mail.people import recipients_of
 from shared.mail.reading import Incoming, read
 
+_LARGE = 4_000_000
+
 
 class Arrival(Struct, frozen=True):
     """`packed` is the mail as it was received, compressed (zlib); `unreadable` says why there is nothing to
@@ -47,7 +49,9 @@ def arrival(delivery: Delivery, settings: SupportSettings) -> Arrival:
     content = incoming.content_digest if incoming.message_id is not None else raw_digest
     if not raw:
         content = sha256(f"{delivery.uidvalidity}/{delivery.uid}".encode()).hexdigest()
-    return Arrival(delivery, incoming, headers, raw_digest, content, zlib.compress(raw, 1), unreadable)
+    # Large is what was compressed before: files. It would take seconds to make them a little smaller.
+    packed = zlib.compress(raw, 1 if len(raw) < _LARGE else 0)
+    return Arrival(delivery, incoming, headers, raw_digest, content, packed, unreadable)
 
 
 def mail_of(found: Arrival, number: int, settings: SupportSettings, clock: Clock) -> Mail:

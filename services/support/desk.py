@@ -228,6 +228,11 @@ def _show(found: dict[str, Any]) -> None:
         sender = plain(one["sender"] or "erased")
         console.print(f"\nmessage {one['message']}, {one['received_at']}, {one['state']}, from {sender}")
         console.print("\n".join(f"  {plain(line)}" for line in (one["text"] or "").splitlines()))
+    for one in found["letters"]:
+        console.print(
+            f"\n{one['purpose']}, {one['created_at']}, {one['state']}, to {plain(one['recipient'])}"
+        )
+        console.print("\n".join(f"  {plain(line)}" for line in (one["text"] or "").splitlines()))
     if found["letters"]:
         console.print("\nletters")
         table(("id", "state", "recipient", "sent_at", "reason"), found["letters"])

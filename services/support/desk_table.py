@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -77,6 +78,6 @@ def _quotas(quotas: list[dict[str, Any]]) -> Table:
             Text(one["account"]),
             *(minutes_in_words(one[f"{name}_minutes"]) for name in ("left", "used", "quota")),
             f"at {one['warned_percent']} %" if one["warned_percent"] else "no",
-            one["year_ends_on"],
+            (date.fromisoformat(one["year_ends_on"]) - timedelta(days=1)).isoformat(),
         )
     return made

@@ -95,8 +95,11 @@ def erase(engine: Engine, message: int) -> bool:
 def _forget(engine: Engine, person: _Person, clock: Clock) -> Forgotten:
     named = _naming(engine, person.addresses)  # beforehand: it takes a while, and mail must go on coming in
     with writing(engine) as connection:
+        lock_id(connection, "support.taking")  # first, as intake does; then requests, in one order
         lock_id(connection, "contacts")
         requests, mails = _whose(connection, person)
+        for ticket in sorted(requests):
+            lock_id(connection, ticket)
         mails |= {number for number, state in named.items() if state in _OF_MACHINES}
         erased = _empty(connection, mails)
         subjects = connection.execute(

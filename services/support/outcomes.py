@@ -70,18 +70,20 @@ def _of(found: Deadline, ticket: Row[Any]) -> tuple[dict[str, Any], bool]:
 
 
 def note_quota(connection: Connection, found: Quota) -> None:
-    """Notes what is left of a subscription year's quota, and the highest percentage warned of since it last
-    fell below one."""
-    values: dict[str, Any] = {
+    """Notes what is left of a subscription year's quota, and which percentages have been warned of and not
+    been restored since."""
+    warned = _warned(connection, found)
+    match found:
+        case outcomes.QuotaRestored():
+            warned.discard(found.percent)
+        case outcomes.QuotaWarned():
+            warned.add(found.percent)
+    values = {
         "account": found.account,
         "quota_minutes": found.quota_minutes,
         "used_minutes": found.used_minutes,
+        "warned": ",".join(str(one) for one in sorted(warned)),
     }
-    match found:
-        case outcomes.QuotaRestored():
-            values["warned_percent"] = None
-        case outcomes.QuotaWarned():
-            values["warned_percent"] = max(found.percent, _warned(connection, found) or 0)
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     connection.execute(
         dialect.insert(quotas)
@@ -90,10 +92,9 @@ def note_quota(connection: Connection, found: Quota) -> None:
     )
 
 
-def _warned(connection: Connection, found: Quota) -> int | None:
+def _warned(connection: Connection, found: Quota) -> set[int]:
     c = quotas.c
-    return connection.execute(
-        select(c.warned_percent).where(
-            c.subscription == found.subscription, c.year_starts_on == found.year_starts_on
-        )
+    stands = connection.execute(
+        select(c.warned).where(c.subscription == found.subscription, c.year_starts_on == found.year_starts_on)
     ).scalar_one_or_none()
+    return {int(one) for one in (stands or "").split(",") if one}

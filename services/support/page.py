@@ -5,7 +5,7 @@ they do with `garant desk` or the API, so a page that a stranger's link opens ca
 from __future__ import annotations
 
 import base64
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from hashlib import sha256
 from importlib.resources import files
 from typing import Annotated, Any
@@ -63,7 +63,7 @@ def add_pages(api: FastAPI, engine: Engine, settings: SupportSettings, clock: Cl
 
 def desk_page(found: Worklist, zone: str) -> str:
     """HTML of the work list, its times those of `zone`."""
-    return _render("desk.html", zone, found.now, list=found, share=_share)
+    return _render("desk.html", zone, found.now, list=found, share=_share, a_day=timedelta(days=1))
 
 
 def ticket_page(found: requests.About, now: int, zone: str) -> str:
@@ -73,11 +73,40 @@ def ticket_page(found: requests.About, now: int, zone: str) -> str:
         zone,
         now,
         request=found.request,
-        messages=found.messages,
+        thread=_thread(found),
         letters=found.letters,
         work=found.work,
         facts=found.facts,
     )
+
+
+def _thread(found: requests.About) -> list[dict[str, Any]]:
+    """Mails and letters in the order they came and went."""
+    mails = [
+        {
+            "at": one.received_at,
+            "who": one.sender_name or one.sender,
+            "address": one.sender if one.sender_name else None,
+            "what": f"message {one.message}, {one.state}",
+            "subject": one.subject,
+            "text": one.text,
+            "ours": one.state == "staff",
+        }
+        for one in found.messages
+    ]
+    written = [
+        {
+            "at": one.created_at,
+            "who": "Our letter",
+            "address": one.recipient,
+            "what": f"{one.purpose}, {one.state}",
+            "subject": None,
+            "text": one.text,
+            "ours": True,
+        }
+        for one in found.letters
+    ]
+    return sorted(mails + written, key=lambda one: one["at"])
 
 
 def _render(template: str, zone: str, now: int, **values: object) -> str:

@@ -49,9 +49,7 @@ def release(
     when our server had it. What the person says comes before that: `ticket` to join, or whose it is. Raises
     Unknown, and Nonsense for a mail that is not in quarantine or from which nothing follows.
     """
-    if ticket is not None:
-        locked(connection, ticket)
-    lock_id(connection, "support.taking")
+    lock_id(connection, "support.taking")  # first, as intake does; then requests
     row = message_of(connection, message)
     if row.state == "released":
         return row.ticket, False

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, func, select
 from services.support.saying import ticket_of
 from services.support.tables import letters, messages, outbox, ticket_facts, tickets, work_entries
 from services.support.worklist import Standing, standing_of
+from shared.mail.reading import read
 
 
 class Request(Struct, frozen=True):
@@ -54,14 +55,29 @@ class Work(Struct, frozen=True):
     at: int
 
 
+class Written(Struct, frozen=True):
+    """A letter we wrote, and what it says (None: erased). Instants are ms."""
+
+    id: str
+    purpose: str
+    contact: str | None
+    recipient: str | None
+    state: str
+    attempts: int
+    created_at: int
+    sent_at: int | None
+    reason: str | None
+    text: str | None
+
+
 class About(Struct, frozen=True):
-    """A request with everything about it; `messages` and `letters` are rows of those tables."""
+    """A request with everything about it; `messages` are rows of that table."""
 
     request: Request
     work: tuple[Work, ...]
     facts: tuple[Said, ...]
     messages: tuple[Any, ...]
-    letters: tuple[Any, ...]
+    letters: tuple[Written, ...]
 
 
 def request_of(connection: Connection, ticket: str, now: int) -> Request:
@@ -106,7 +122,7 @@ def about(connection: Connection, ticket: str, now: int) -> About:
     )
     mails = connection.execute(
         select(messages)
-        .where(messages.c.ticket == ticket)
+        .where(messages.c.ticket == ticket, messages.c.state != "own")  # our letters stand there themselves
         .order_by(messages.c.received_at, messages.c.message)
     )
     written = connection.execute(
@@ -120,8 +136,13 @@ def about(connection: Connection, ticket: str, now: int) -> About:
         tuple(Work(*row) for row in work),
         tuple(Said(*row[:3], msgspec.json.decode(row[3])) for row in facts),
         tuple(mails),
-        tuple(written),
+        tuple(_written(row) for row in written),
     )
+
+
+def _written(row: Any) -> Written:
+    known = {name: getattr(row, name) for name in Written.__struct_fields__ if name != "text"}
+    return Written(text=read(row.data).text if row.data else None, **known)
 
 
 def _request(row: Any, now: int) -> Request:

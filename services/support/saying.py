@@ -1,13 +1,14 @@
-"""Saying facts about requests: each fact, its place in the outbox and what the desk itself remembers of it, in
-the caller's transaction. What is refused here would be rejected by the SLA service too.
+"""Saying facts about requests: each fact, its place in the outbox and what the desk itself remembers of it,
+in the caller's transaction. What is refused here would be rejected by the SLA service too.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, insert, select, text, update
 
 from services.support.tables import outbox, ticket_facts, tickets, work_entries
 from shared import facts
@@ -54,9 +55,9 @@ def open_request(
 ) -> tuple[str, bool]:
     """Opens a request; returns its ticket and whether it was new.
 
-    `acknowledge`: whether a letter with the deadline is to be sent once it is known. The same key again, or the
-    same ticket word for word, opens nothing. Raises Contradiction for a key or ticket used for something else,
-    Nonsense for a receipt in the future.
+    `acknowledge`: whether a letter with the deadline is to be sent once it is known. The same key again, or
+    the same ticket word for word, opens nothing. Raises Contradiction for a key or ticket used for something
+    else, Nonsense for a receipt in the future.
     """
     if (before := _under(connection, key)) is not None:
         fact = decode_fact(before.fact.encode())
@@ -72,8 +73,65 @@ def open_request(
             f"ticket {ticket} was opened with other words; say what changed, or take another id"
         )
     while ticket is None or (opening.ticket is None and _opened(connection, ticket) is not None):
-        ticket = f"T-{next_number(connection, 'tickets'):06d}"
-    fact = facts.RequestOpened(
+        ticket = next_ticket(connection)
+    connection.execute(insert(tickets).values(**_row(ticket, opening, acknowledge)))
+    _put_down(connection, _fact(ticket, opening), clock, key)
+    return ticket, True
+
+
+class Numbered(Struct, frozen=True):
+    """A request to open under the ticket it has got already (`next_ticket`)."""
+
+    ticket: str
+    opening: Opening
+    acknowledge: bool
+
+
+def next_ticket(connection: Connection) -> str:
+    """The next number for a request; nobody else gets it."""
+    return f"T-{next_number(connection, 'tickets'):06d}"
+
+
+def open_numbered(connection: Connection, wanted: Sequence[Numbered], clock: Clock) -> None:
+    """Opens many at once, in their order: what takes `open_request` seven statements each takes four for all.
+
+    Raises Nonsense for a receipt in the future, IntegrityError where somebody gave a request such a ticket.
+    """
+    if not wanted:
+        return
+    for one in wanted:
+        _not_ahead(one.opening.received_at, clock)
+    connection.execute(insert(tickets), [_row(one.ticket, one.opening, one.acknowledge) for one in wanted])
+    numbers = next_numbers(connection, "ticket.facts", len(wanted))
+    now = clock()
+    connection.execute(
+        insert(ticket_facts),
+        [
+            {
+                "sequence": number,
+                "ticket": one.ticket,
+                "said_at": now,
+                "idempotency_key": None,
+                "fact": encode(_fact(one.ticket, one.opening)).decode(),
+            }
+            for number, one in zip(numbers, wanted, strict=True)
+        ],
+    )
+    connection.execute(insert(outbox), [{"sequence": number} for number in numbers])
+
+
+def next_numbers(connection: Connection, counter: str, count: int) -> range:
+    """The counter's next `count` numbers, as `shared.database.next_number` gives one."""
+    statement = text(
+        "INSERT INTO counters (name, last) VALUES (:name, :count)"
+        " ON CONFLICT (name) DO UPDATE SET last = counters.last + :count RETURNING last"
+    )
+    last = int(connection.execute(statement, {"name": counter, "count": count}).scalar_one()) if count else 0
+    return range(last - count + 1, last + 1)
+
+
+def _fact(ticket: str, opening: Opening) -> facts.RequestOpened:
+    return facts.RequestOpened(
         opening.account,
         opening.subscription,
         ticket,
@@ -81,33 +139,33 @@ def open_request(
         opening.kind,
         Instant(opening.received_at),
     )
-    connection.execute(
-        insert(tickets).values(
-            ticket=ticket,
-            account=opening.account,
-            subscription=opening.subscription,
-            contact=opening.contact,
-            language=opening.language,
-            subject=opening.subject,
-            origin=opening.origin,
-            severity=opening.severity,
-            kind=opening.kind,
-            status="open",
-            received_at=opening.received_at,
-            revision=0,
-            response="waiting",
-            acknowledged=not acknowledge,
-        )
-    )
-    _put_down(connection, fact, clock, key)
-    return ticket, True
+
+
+def _row(ticket: str, opening: Opening, acknowledge: bool) -> dict[str, Any]:
+    return {
+        "ticket": ticket,
+        "account": opening.account,
+        "subscription": opening.subscription,
+        "contact": opening.contact,
+        "language": opening.language,
+        "subject": opening.subject,
+        "origin": opening.origin,
+        "severity": opening.severity,
+        "kind": opening.kind,
+        "status": "open",
+        "received_at": opening.received_at,
+        "revision": 0,
+        "response": "waiting",
+        "acknowledged": not acknowledge,
+    }
 
 
 def say(connection: Connection, fact: facts.TicketFact, clock: Clock, key: str | None = None) -> bool:
     """Says one more fact about a request that is open here; returns whether it was new.
 
-    The same key again, or word for word what was said before of the entry, changes nothing. Raises Unknown for
-    an unknown ticket, Nonsense for what cannot be, Contradiction for a key or an entry used for something else.
+    The same key again, or word for word what was said before of the entry, changes nothing. Raises Unknown
+    for an unknown ticket, Nonsense for what cannot be, Contradiction for a key or an entry used for something
+    else.
     """
     lock_id(connection, fact.ticket)
     if (before := _under(connection, key)) is not None:

@@ -69,7 +69,7 @@ class _Handler:
         return _TAKEN
 
     def _take(self, envelope: Any) -> None:
-        added = [f"Return-Path: <{envelope.mail_from or ''}>"]
+        added = [f"Return-Path: <{(envelope.mail_from or '').strip('<>')}>"]  # the library says "<>" for none
         added += [f"Delivered-To: {one}" for one in envelope.rcpt_tos[:5]]
         top = "".join(f"{' '.join(line.split())}\r\n" for line in added).encode("utf-8", "surrogateescape")
         raw = top + bytes(envelope.content)

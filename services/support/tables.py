@@ -99,9 +99,9 @@ quotas = Table(
     Column("account", String(200), nullable=False),
     Column("quota_minutes", Integer, nullable=False),
     Column("used_minutes", Integer, nullable=False),
-    Column("warned_percent", Integer),
+    Column("warned", String(200), nullable=False),
 )
-"""What sla.quota says, for the work list."""
+"""What sla.quota says, for the work list; `warned` are the percents whose warnings stand, "75,90"."""
 
 tickets = Table(
     "tickets",
@@ -129,7 +129,7 @@ tickets = Table(
     CheckConstraint("status IN ('open', 'closed', 'withdrawn')", name="known_status"),
     CheckConstraint("response IN ('waiting', 'at-risk', 'met', 'missed', 'late')", name="known_response"),
 )
-"""A request. `origin`: what it came from ("mail/17", "api", "zammad/4711"). `covered`, `revision` (0: not yet),
+"""A request. `origin`: what it came from ("mail/17", "api", "zammad/4711"). `covered`, `revision` (0: none),
 `due_at`, `at_risk_at`, `response` and `late_by_ms` are what sla.deadlines says of it; `responded_at` is the
 earliest response we told; `acknowledged`: the letter with the deadline is in `letters`, or none is wanted."""
 
@@ -219,6 +219,14 @@ thread_ids = Table(
     Column("ticket", ForeignKey("tickets.ticket"), nullable=False),
 )
 """SHA-256 of the Message-IDs that belong to a request, theirs and ours: by References a reply finds it."""
+
+zammad_tickets = Table(
+    "zammad_tickets",
+    metadata,
+    Column("ticket", ForeignKey("tickets.ticket"), primary_key=True),
+    Column("updated_at", BigInteger, nullable=False),
+)
+"""Up to when Zammad's word on a ticket was taken: what is older and comes later changes nothing."""
 
 letters = letters_table(metadata)
 """Acknowledgements, answers and replies that go out."""

@@ -17,12 +17,14 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from services.support import metrics
 from services.support.arrivals import Arrival, arrival
+from services.support.correspondence import remember
 from services.support.filing import advance, bare_row, row_of, store, taken_before
 from services.support.intake import Decision, State
 from services.support.lookups import look_up
+from services.support.saying import Numbered, next_numbers, open_numbered
 from services.support.settings import SupportSettings
 from services.support.treating import Treated, learn, treat
-from shared.database import Clock, lock_id, next_number, writing
+from shared.database import Clock, lock_id, writing
 from shared.mail.mailbox import Delivery
 
 log = structlog.get_logger()
@@ -92,18 +94,23 @@ def _take(
     known = look_up(connection, [(one.incoming, one.content_digest) for one in new])
     taken: list[Taken] = []
     rows: list[dict[str, Any]] = []
-    for one in new:
-        number = next_number(connection, "messages")
+    ids: dict[str, str] = {}
+    pending: list[Numbered] = []
+    for number, one in zip(next_numbers(connection, "messages", len(new)), new, strict=True):
         if one.delivery.uid == HANDED_OVER:
             one = replace(one, delivery=replace(one.delivery, uid=number))
         if careful:
             treated = _with_care(connection, settings, mailbox, one, number, known, clock)
         else:
-            treated = treat(connection, settings, one, number, known, clock)
+            treated = treat(connection, settings, one, number, known, clock, pending)
             rows.append(row_of(mailbox, one, number, treated.decision, treated.ticket, clock))
+            if treated.digest is not None and treated.ticket is not None:
+                ids.setdefault(treated.digest, treated.ticket)
         learn(known, one, number, treated)
         taken.append(Taken(number, treated.decision.state, treated.decision.reason, treated.ticket))
-    store(connection, rows, [one.packed for one in new])
+    open_numbered(connection, pending, clock)
+    store(connection, rows, [one.packed for one in new] if rows else [])
+    remember(connection, ids)
     advance(connection, mailbox, [one for one in every if one.delivery.uid != HANDED_OVER])
     return taken
 
@@ -122,6 +129,8 @@ def _with_care(
             treated = treat(connection, settings, one, number, known, clock)
             row = row_of(mailbox, one, number, treated.decision, treated.ticket, clock)
             store(connection, [row], [one.packed])
+            if treated.digest is not None and treated.ticket is not None:
+                remember(connection, {treated.digest: treated.ticket})
             return treated
     except Exception as error:
         if _lasting(error) or _passing(error):

@@ -15,9 +15,17 @@ from services.support.correspondence import remember
 from services.support.intake import Decision, Earlier, Known, Thread, decide
 from services.support.lookups import Lookups, look_up
 from services.support.replies import send_on
-from services.support.saying import Nonsense, Unknown, open_request, say
+from services.support.saying import (
+    Nonsense,
+    Numbered,
+    Unknown,
+    next_ticket,
+    open_numbered,
+    open_request,
+    say,
+)
 from services.support.settings import SupportSettings
-from services.support.tables import letters, messages, raw_messages
+from services.support.tables import letters, messages, raw_messages, thread_ids
 from services.support.threads import digest
 from shared.database import Clock, lock_id
 from shared.mail.address import domain_of
@@ -30,10 +38,12 @@ _JOINS = ("opened", "threaded", "staff", "released")
 
 
 class Treated(Struct, frozen=True):
-    """What was decided, and the request the mail belongs to now."""
+    """What was decided, the request the mail belongs to now, and the digest of the Message-ID by which it is
+    found from now on, if the caller notes it (`correspondence.remember`)."""
 
     decision: Decision
     ticket: str | None
+    digest: str | None = None
 
 
 def treat(
@@ -43,8 +53,10 @@ def treat(
     number: int,
     known: Lookups,
     clock: Clock,
+    pending: list[Numbered] | None = None,
 ) -> Treated:
-    """Decides about message `number` and does what follows, in the caller's transaction."""
+    """Decides about message `number` and does what follows, in the caller's transaction. A request it opens is
+    added to `pending`, if there is one, for the caller to open (`open_numbered`)."""
     incoming = one.incoming
     sender = (incoming.sender or "").lower()
     contact = known.contacts.get(sender)
@@ -54,18 +66,21 @@ def treat(
         and sender == settings.address.lower()  # else anybody could say that a letter had arrived
         and copy_seen(connection, letters, incoming.message_id, clock)
     )
+    bounce = None if ours else _bounce(connection, settings, one, clock)
     found = Known(
         contact=contact,
         terms=known.terms.get(contact.account, ()) if contact else (),
         threads=known.threads_of(incoming),
         earlier=known.earlier.get(one.content_digest),
         ours=ours,
-        bounced=None if ours else _bounce(connection, settings, one, clock),
+        bounced=bounce.letter if bounce else None,
     )
     decision = decide(mail_of(one, number, settings, clock), found, rules_of(settings))
     if ours and incoming.message_id is not None:
         decision = msgspec.structs.replace(decision, ticket=known.ticket_of.get(digest(incoming.message_id)))
-    return _done(connection, settings, one, decision, clock)
+    if bounce is not None:
+        decision = msgspec.structs.replace(decision, ticket=bounce.ticket, contact=bounce.contact)
+    return _done(connection, settings, one, decision, clock, pending)
 
 
 def learn(known: Lookups, one: Arrival, number: int, treated: Treated) -> None:
@@ -75,8 +90,8 @@ def learn(known: Lookups, one: Arrival, number: int, treated: Treated) -> None:
         known.earlier[one.content_digest] = Earlier(number, decision.state, ticket)
     if ticket is None or decision.state not in _JOINS:
         return
-    if one.incoming.message_id is not None:
-        known.ticket_of.setdefault(digest(one.incoming.message_id), ticket)
+    if treated.digest is not None:
+        known.ticket_of.setdefault(treated.digest, ticket)
     if decision.opening is not None:
         account = decision.opening.account
         known.threads[ticket] = Thread(ticket, account, "open", one.incoming.sender)
@@ -117,6 +132,8 @@ def release(
     if decision.state in ("quarantined", "automatic"):
         raise Nonsense(f"nothing follows from message {number}: {decision.reason}")
     treated = _done(connection, settings, one, decision, clock)
+    if treated.digest is not None and treated.ticket is not None:
+        remember(connection, {treated.digest: treated.ticket})
     connection.execute(
         update(messages)
         .where(messages.c.message == number)
@@ -138,27 +155,53 @@ def _written_by(connection: Connection, one: Arrival, contact: str) -> Arrival:
     return msgspec.structs.replace(one, incoming=incoming)
 
 
-def _bounce(connection: Connection, settings: SupportSettings, one: Arrival, clock: Clock) -> str | None:
-    """The letter the mail says did not arrive, "" for one that is not ours; None if it is no bounce."""
+class _Bounced(Struct, frozen=True):
+    """The letter that did not arrive ("": none of ours), the request it is about and whose data it holds."""
+
+    letter: str
+    ticket: str | None = None
+    contact: str | None = None
+
+
+def _bounce(connection: Connection, settings: SupportSettings, one: Arrival, clock: Clock) -> _Bounced | None:
+    """What the mail says did not arrive; None if it is no bounce."""
     if one.incoming.automatic != "bounce" and one.incoming.return_path != "":
         return None
     bounce = bounce_of(one.delivery.raw, ignoring=(settings.address,))
     if bounce is None:
         return None
-    return bounced(connection, letters, bounce, clock) or ""
+    letter = bounced(connection, letters, bounce, clock)
+    if letter is None:
+        return _Bounced("")
+    row = connection.execute(
+        select(thread_ids.c.ticket, letters.c.contact)
+        .select_from(letters.outerjoin(thread_ids, thread_ids.c.digest == digest(bounce.message_id)))
+        .where(letters.c.id == letter)
+    ).one()
+    return _Bounced(letter, row.ticket, row.contact)
 
 
 def _done(
-    connection: Connection, settings: SupportSettings, one: Arrival, decision: Decision, clock: Clock
+    connection: Connection,
+    settings: SupportSettings,
+    one: Arrival,
+    decision: Decision,
+    clock: Clock,
+    pending: list[Numbered] | None = None,
 ) -> Treated:
     ticket = decision.ticket
-    if decision.opening is not None:
+    if decision.opening is not None and pending is not None:
+        ticket = next_ticket(connection)
+        pending.append(Numbered(ticket, decision.opening, decision.answer))
+    elif decision.opening is not None:
         ticket, _ = open_request(connection, decision.opening, clock, acknowledge=decision.answer)
+    if pending and (decision.says or decision.send_on):
+        open_numbered(connection, pending, clock)  # it may be about one of those
+        pending.clear()
     for fact in decision.says:
         say(connection, fact, clock)
     incoming = one.incoming
-    if ticket is not None and incoming.message_id is not None and decision.state in _JOINS:
-        remember(connection, {digest(incoming.message_id): ticket})
     if ticket is not None and decision.send_on:
         send_on(connection, settings, ticket, incoming.text, one.raw_digest[:32], clock)
-    return Treated(decision, ticket)
+    found = incoming.message_id is not None and ticket is not None and decision.state in _JOINS
+    return Treated(decision, ticket, digest(incoming.message_id or "") if found else None)

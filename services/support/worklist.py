@@ -195,7 +195,7 @@ def _quotas(connection: Connection, now: int) -> tuple[Quota, ...]:
             row.quota_minutes,
             row.used_minutes,
             row.quota_minutes - row.used_minutes,
-            row.warned_percent,
+            max((int(one) for one in row.warned.split(",") if one), default=None),
         )
         for row in rows
     ]

@@ -12,14 +12,13 @@ import hmac
 from typing import Any, get_args
 
 from msgspec import Struct
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, insert, select, update
 
 from services.support import contacts
-from services.support.acting import subscription_for
-from services.support.positions import move
-from services.support.saying import NO_ACCOUNT, Nonsense, Opening, open_request, say, ticket_of
+from services.support.acting import MOVED, assigned_as, locked, subscription_for
+from services.support.saying import NO_ACCOUNT, Nonsense, Opening, open_request, say
 from services.support.settings import SupportSettings
-from services.support.tables import positions, tickets, work_entries
+from services.support.tables import tickets, work_entries, zammad_tickets
 from services.support.zammad_payload import Article, Delivery, Ticket
 from shared import facts
 from shared.database import Clock, lock_id
@@ -58,7 +57,7 @@ def take(connection: Connection, settings: SupportSettings, delivery: Delivery, 
     own = f"zammad-{ticket.number}"
     lock_id(connection, own)
     said: list[str] = []
-    if not _known(connection, own):
+    if (known := _known(connection, own)) is None:
         received_at = _received_at(ticket, article)
         if received_at is None:
             return Done(None, (), "no customer has asked anything in this ticket yet")
@@ -66,15 +65,15 @@ def take(connection: Connection, settings: SupportSettings, delivery: Delivery, 
             connection, _opening(connection, settings, own, ticket, received_at), clock, acknowledge=False
         )
         said.append("RequestOpened")
-    row = ticket_of(connection, own)
     newest = _newest(connection, own, ticket.updated_at)
+    row = locked(connection, known or own)
     for fact in (
         *_of_article(connection, settings, row, article, newest),
         *(_of_ticket(settings, row, ticket) if newest else ()),
     ):
         if say(connection, fact, clock):
             said.append(type(fact).__name__)
-    return Done(own, tuple(said), "" if said else "nothing new")
+    return Done(row.ticket, tuple(said), "" if said else "nothing new")
 
 
 def _received_at(ticket: Ticket, article: Article | None) -> int | None:
@@ -164,19 +163,26 @@ def _kind(settings: SupportSettings, ticket: Ticket) -> facts.Kind | None:
     return next((one for one in KINDS if one == field), None)
 
 
-def _known(connection: Connection, own: str) -> bool:
+def _known(connection: Connection, own: str) -> str | None:
+    """The request here; the one it was assigned anew as, if somebody did."""
     found = connection.execute(select(tickets.c.origin).where(tickets.c.ticket == own)).scalar_one_or_none()
-    if found is not None and not found.startswith(("zammad/", "assigned/")):
+    if found is None:
+        return None
+    if found.startswith(MOVED):
+        return assigned_as(connection, own)
+    if not found.startswith("zammad/"):
         raise Nonsense(f"ticket {own} was opened by somebody else; ids that begin with zammad- are Zammad's")
-    return found is not None
+    return own
 
 
 def _newest(connection: Connection, own: str, updated_at: int) -> bool:
-    """Whether nothing later was seen of the ticket; it is remembered, like the place on a topic."""
-    before = connection.execute(
-        select(positions.c.offset).where(positions.c.place == own)
-    ).scalar_one_or_none()
-    if before is not None and updated_at < before:
+    """Whether nothing later was taken of the ticket; then this is what was taken last."""
+    c = zammad_tickets.c
+    before = connection.execute(select(c.updated_at).where(c.ticket == own)).scalar_one_or_none()
+    if before is None:
+        connection.execute(insert(zammad_tickets).values(ticket=own, updated_at=updated_at))
+        return True
+    if updated_at < before:
         return False
-    move(connection, {own: updated_at})
+    connection.execute(update(zammad_tickets).where(c.ticket == own).values(updated_at=updated_at))
     return True

@@ -89,7 +89,7 @@ def quota(engine: Engine, subscription: str, used: int, included: int, warned: i
                 year_starts_on=date(2026, 1, 1),
                 quota_minutes=included,
                 used_minutes=used,
-                warned_percent=warned,
+                warned=str(warned or ""),
             )
         )
 
@@ -116,7 +116,8 @@ def mail(
 ) -> int:
     """A mail as intake took it in: in quarantine unless said otherwise; its number."""
     raw = (
-        f"From: {values.get('sender_name', 'Emilie Dupont')} <{sender}>\r\nTo: support@garant.example\r\nSubject: {subject}\r\n"
+        f"From: {values.get('sender_name', 'Emilie Dupont')} <{sender}>\r\n"
+        f"To: support@garant.example\r\nSubject: {subject}\r\n"
         f"Message-ID: <{next(_UIDS)}@example.ch>\r\n\r\n{text}\r\n"
     ).encode()
     message_id = raw.split(b"Message-ID: ")[1].split(b"\r\n")[0].decode()

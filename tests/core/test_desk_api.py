@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,21 @@ def test_a_request_opened_again_under_its_key_or_id_is_one(engine: Engine, http:
     assert [http.post("/tickets", json=own).status_code for _ in range(2)] == [201, 200]
     assert http.post("/tickets", json={**own, "account": "A-2"}).status_code == 409
     assert said(engine, "HD-7") == said(engine, "T-000001") == ["RequestOpened"]
+
+
+def test_the_same_key_said_by_many_at_once_opens_one_request(engine: Engine, url: str) -> None:
+    def once(_: int) -> tuple[int, str]:
+        with client(url) as http:
+            answer = keyed(http, "/tickets", OPEN, "K-1")
+            ticket = str(answer.json()["ticket"])
+            logged = keyed(http, f"/tickets/{ticket}/work", {"minutes": 5}, "K-2")
+            assert logged.json()["entry"] == "1"
+            return answer.status_code, ticket
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(once, range(8)))
+    assert sorted(answers) == [(200, "T-000001")] * 7 + [(201, "T-000001")]
+    assert said(engine, "T-000001") == ["RequestOpened", "WorkLogged"]
 
 
 def test_each_thing_staff_say_becomes_one_fact_however_often_it_is_said(
@@ -506,6 +522,17 @@ def test_requests_are_listed_by_what_they_are(http: httpx.Client) -> None:
     ):
         assert [one["ticket"] for one in http.get("/tickets", params=query).json()] == expected
     assert http.get("/tickets", params={"status": "lost"}).status_code == 422
+
+
+def test_the_description_of_the_api_names_what_every_route_answers(http: httpx.Client) -> None:
+    description = http.get("/openapi.json").json()
+    for path, methods in description["paths"].items():
+        for method, route in methods.items():
+            assert route["tags"], (path, method)
+            assert len(route["description"]) > 10, (path, method)
+            if route["tags"] != ["health"]:
+                assert {"401", "404", "409", "422"} <= set(route["responses"]), (path, method)
+    assert {one["name"] for one in description["tags"]} >= {"requests", "work", "quarantine", "people"}
 
 
 def test_settings_of_zammad_are_named_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

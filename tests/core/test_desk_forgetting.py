@@ -250,6 +250,7 @@ def test_no_column_that_could_hold_somebodys_words_is_overlooked() -> None:
         "mailbox_positions": {"mailbox"},
         "counters": {"name"},
         "positions": {"place"},
+        "zammad_tickets": {"ticket"},
         "quotas": {"subscription", "account"},
         "subscriptions": {"subscription", "account", "language"},
     }

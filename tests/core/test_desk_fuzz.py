@@ -86,7 +86,7 @@ def test_nothing_that_is_sent_makes_it_fail(http: httpx.Client) -> None:
     )
     seen: set[int] = set()
 
-    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.data())
     def sent(data: st.DataObject) -> None:
         path, method = data.draw(st.sampled_from(routes))

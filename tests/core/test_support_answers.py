@@ -205,12 +205,15 @@ def test_given_the_quotas_news_then_what_is_left_is_known(desk: Desk, log: Log) 
         QuotaOpened("A-1", "S-1", year, 120, 0, "v", Stamp(0, 1, 0, "")),
         QuotaUsed("A-1", "S-1", year, "T-000001", 100, 120, Stamp(0, 2, 0, "")),
         QuotaWarned("A-1", "S-1", year, 75, 100, 120, Stamp(0, 2, 1, "")),
+        QuotaWarned("A-1", "S-1", year, 90, 110, 120, Stamp(0, 2, 2, "")),
         topic=QUOTA,
     )
     (row,) = desk.rows(quotas)
-    assert (row.quota_minutes, row.used_minutes, row.warned_percent) == (120, 100, 75)
-    log.say(QuotaRestored("A-1", "S-1", year, 75, 10, 120, Stamp(0, 3, 0, "")), topic=QUOTA)
-    assert desk.rows(quotas)[0].warned_percent is None
+    assert (row.quota_minutes, row.used_minutes, row.warned) == (120, 110, "75,90")
+    log.say(QuotaRestored("A-1", "S-1", year, 90, 100, 120, Stamp(0, 3, 0, "")), topic=QUOTA)
+    assert desk.rows(quotas)[0].warned == "75"
+    log.say(QuotaRestored("A-1", "S-1", year, 75, 10, 120, Stamp(0, 4, 0, "")), topic=QUOTA)
+    assert desk.rows(quotas)[0].warned == ""
 
 
 def test_given_a_subscription_said_twice_and_cancelled_then_it_is_known_once_with_its_end(

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, select
 from services.support import treating
 from services.support.contacts import Contact, put
 from services.support.intake import Term, term_on
-from services.support.saying import say
+from services.support.saying import Opening, open_request, say
 from services.support.tables import letters, messages, raw_messages, thread_ids, tickets
 from services.support.taking import take
 from shared.database import writing
@@ -273,18 +273,34 @@ def test_given_mail_that_asks_for_no_automatic_answer_then_it_opens_and_gets_non
     assert desk.rows(tickets)[0].acknowledged
 
 
-def test_given_a_bounce_then_it_opens_nothing_and_is_noted(desk: Desk) -> None:
-    raw = (
+def bounce(message_id: str) -> bytes:
+    return (
         b"Return-Path: <>\r\nFrom: MAILER-DAEMON@mail.garant.example\r\nTo: " + US.encode() + b"\r\n"
         b'Content-Type: multipart/report; report-type=delivery-status; boundary="b"\r\n\r\n'
         b"--b\r\n\r\nfailed\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; x\r\n"
-        b"\r\n"
-        b"Final-Recipient: rfc822; anna@demo.example\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n"
-        b"--b\r\nContent-Type: message/rfc822\r\n\r\nMessage-ID: <reply.x@elsewhere>\r\n\r\nx\r\n--b--\r\n"
+        b"\r\nFinal-Recipient: rfc822; anna@demo.example\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n"
+        b"--b\r\nContent-Type: message/rfc822\r\n\r\nMessage-ID: "
+        + message_id.encode()
+        + b"\r\n\r\nx\r\n--b--\r\n"
     )
-    taken = desk.one(raw)
+
+
+def test_given_a_bounce_of_nothing_we_sent_then_it_opens_nothing(desk: Desk) -> None:
+    taken = desk.one(bounce("<reply.x@elsewhere>"))
     assert (taken.state, taken.reason) == ("bounce", "of none of our letters")
     assert desk.said() == []
+
+
+def test_given_a_bounce_of_our_letter_then_it_is_noted_at_the_letter_and_the_request(desk: Desk) -> None:
+    desk.one(mail())
+    desk.one(staff())
+    (letter,) = desk.rows(letters)
+    with writing(desk.engine) as connection:
+        connection.execute(letters.update().values(state="accepted", attempts=1))
+    taken = desk.one(bounce(letter.message_id))
+    assert (taken.state, taken.ticket) == ("bounce", "T-000001")
+    assert desk.rows(letters)[0].state == "bounced"
+    assert desk.rows(messages)[-1].contact == "C-1"
 
 
 def test_given_a_message_id_in_our_form_that_we_never_gave_then_a_person_sees_it(desk: Desk) -> None:
@@ -317,6 +333,30 @@ def test_given_a_staff_answer_to_the_desk_then_its_text_is_sent_on_once(desk: De
     assert b"Auto-Submitted" not in letter.data
     desk.one(staff())
     assert len(desk.rows(letters)) == 1
+
+
+def test_given_a_staff_answer_in_the_batch_of_the_request_then_it_is_said_after_it(desk: Desk) -> None:
+    other, third = mail("Other", message_id="<2@x>"), mail("Third", message_id="<3@x>")
+    answer = mail("Re: It is slow", "Try.", sender=STAFF, message_id="<s@x>", more=["References: <2@x>"])
+    assert [one.ticket for one in desk.take(mail(), other, answer, third)] == [
+        "T-000001",
+        "T-000002",
+        "T-000002",
+        "T-000003",
+    ]
+    assert [(type(fact), fact.ticket) for fact in desk.said()] == [  # type: ignore[union-attr]
+        (RequestOpened, "T-000001"),
+        (RequestOpened, "T-000002"),
+        (FirstResponseSent, "T-000002"),
+        (RequestOpened, "T-000003"),
+    ]
+
+
+def test_given_a_ticket_somebody_named_so_then_the_next_number_is_taken(desk: Desk) -> None:
+    with writing(desk.engine) as connection:
+        named = Opening("A-1", "S-1", "down", "bug", desk.clock(), "fr", "api", ticket="T-000002")
+        open_request(connection, named, desk.clock, acknowledge=False)
+    assert [one.ticket for one in desk.take(mail(), mail(message_id="<2@x>"))] == ["T-000001", "T-000003"]
 
 
 def test_given_a_reply_to_what_was_sent_on_then_it_joins_the_request(desk: Desk) -> None:

@@ -27,7 +27,7 @@ from shared.kafka import read_topic
 from shared.settings import KafkaSettings
 from shared.terms import BUILT_IN
 from shared.time import parse_instant
-from shared.topics import CREDITS, MONTHS, UPTIME_CHANGES, Topic
+from shared.topics import CREDITS, MONTHS, QUOTA, UPTIME_CHANGES, Topic
 
 GARANT = str(Path(sys.executable).with_name("garant"))
 TOKEN = "token-of-the-test"  # noqa: S105
@@ -198,5 +198,5 @@ def test_a_real_cut_is_deducted_from_the_next_invoice_whatever_is_killed(install
     assert invoice["total"] == f"{(30_000 - round(float(expected) * 100)) / 100:.2f}"
     assert [entry["open"] for entry in it.billing("GET", "/subscriptions/S-1/credits")] == ["0.00"]
 
-    said = {record.value for topic in (CREDITS, MONTHS) for record in read_topic(it.settings, topic)}
+    said = {record.value for topic in (CREDITS, MONTHS, QUOTA) for record in read_topic(it.settings, topic)}
     assert said == {spoken.data for _, each in replay_journal(it.settings) for spoken in each}

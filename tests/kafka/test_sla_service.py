@@ -15,6 +15,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
@@ -24,18 +25,30 @@ from services.cli.audit.journal import replay_journal
 from services.cli.local.ports import free_port
 from services.cli.publish import publish_facts
 from shared.codec import encode
-from shared.facts import Check, Fact, ProbeResult, SubscriptionStarted, TargetDeclared
+from shared.facts import (
+    Check,
+    Fact,
+    ProbeResult,
+    RequestOpened,
+    SubscriptionStarted,
+    TargetDeclared,
+    TermsPublished,
+)
 from shared.kafka import read_topic
 from shared.money import Amount
 from shared.settings import KafkaSettings
+from shared.terms import BUILT_IN, WEEKDAYS, Week
 from shared.time import HOUR, MINUTE, Instant, parse_instant
 from shared.topics import (
     CREDITS,
     DEAD_LETTERS,
+    DEADLINES,
     JOURNAL,
     MONTHS,
+    NOTICES,
     PROBE_RESULTS,
     PROMISES_STATE,
+    QUOTA,
     REJECTED,
     SUBSCRIPTION_EVENTS,
     TICKET_EVENTS,
@@ -124,13 +137,14 @@ def credits_by_name(settings: KafkaSettings) -> dict[str, str]:
 
 def said(settings: KafkaSettings) -> list[bytes]:
     """What stands on the outcome topics, every repeat by a restart dropped: the same bytes."""
-    return sorted({*values(settings, CREDITS), *values(settings, MONTHS), *values(settings, REJECTED)})
+    return sorted({value for topic in OUTCOMES for value in values(settings, topic)})
 
 
 def replayed(settings: KafkaSettings) -> list[bytes]:
     return sorted(spoken.data for _, each in replay_journal(settings) for spoken in each)
 
 
+OUTCOMES = (MONTHS, CREDITS, DEADLINES, QUOTA, NOTICES, REJECTED)
 EXPECTED = {"S-1/outage/2026-10-10T00:00:00.000Z": "6.58"}
 
 
@@ -145,6 +159,43 @@ def test_a_cut_becomes_a_credit_and_replaying_the_journal_gives_the_bytes(
     assert said(topics) == replayed(topics)
     service.send_signal(signal.SIGTERM)
     assert service.wait(15) == 0
+
+
+def test_time_alone_makes_requests_at_risk_and_missed_also_of_a_service_that_was_killed(
+    topics: KafkaSettings, sla: Sla
+) -> None:
+    """Open round the clock, an hour to answer: one is at risk in a few seconds, one was missed by then."""
+    always = Week(**dict.fromkeys(WEEKDAYS, (("00:00", "24:00"),)))
+    support = msgspec.structs.replace(BUILT_IN.support, week=always, news_grace_minutes=0)
+    terms = TermsPublished(
+        "t", date(2026, 1, 1), major=False, terms=msgspec.structs.replace(BUILT_IN, support=support)
+    )
+    asyncio.run(publish_facts(topics, [terms, subscription()], "/test"))
+    first = sla()
+    eventually(lambda: len(values(topics, QUOTA)) == 1)
+    now = time.time_ns() // 1_000_000
+    requests = [
+        RequestOpened("A-1", "S-1", "soon", "down", "account", Instant(now - 45 * MINUTE + 8_000)),
+        RequestOpened("A-1", "S-1", "late", "down", "account", Instant(now - HOUR + 8_000)),
+    ]
+    asyncio.run(publish_facts(topics, requests, "/test"))
+    eventually(lambda: len(values(topics, DEADLINES)) == 3)  # both due, one at risk already
+    first.kill()
+    sla()
+
+    def concluded() -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {"soon": [], "late": []}
+        for value in dict.fromkeys(values(topics, DEADLINES)):
+            one = json.loads(value)
+            found[one["ticket"]].append(one["type"])
+        return found
+
+    expected = {
+        "soon": ["ResponseDue", "ResponseAtRisk"],
+        "late": ["ResponseDue", "ResponseAtRisk", "ResponseMissed"],
+    }
+    eventually(lambda: concluded() == expected, 30)
+    assert said(topics) == replayed(topics)
 
 
 def test_killed_again_and_again_it_loses_nothing_and_credits_once(topics: KafkaSettings, sla: Sla) -> None:

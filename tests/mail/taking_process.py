@@ -1,6 +1,6 @@
 """Takes a mailbox in, killed at every step once: a process for each step, until one has nothing left to do.
 
-`python -m tests.mail.taking_process DATABASE_URL HOST PORT ADDRESS PASSWORD` prints how many were killed.
+`python -m tests.mail.taking_process DATABASE_URL HOST PORT ADDRESS PASSWORD HOPS` prints how many died.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ BOX = "killed"
 
 def run(told: Sequence[str], step: int) -> None:
     """Takes the mailbox in, and dies at the given step of the database's work."""
-    url, host, port, address, password = told
+    url, host, port, address, password, hops = told
     left = [step]
 
     def count(*_: Any) -> None:
@@ -41,7 +41,12 @@ def run(told: Sequence[str], step: int) -> None:
     event.listen(engine, "before_cursor_execute", count)
     event.listen(engine, "commit", count)  # before it is committed
     desk = settings(
-        imap_host=host, imap_port=int(port), imap_user=address, imap_password=password, imap_tls="none"
+        imap_host=host,
+        imap_port=int(port),
+        imap_user=address,
+        imap_password=password,
+        imap_tls="none",
+        received_hops=int(hops),
     )
     watch(
         mailbox_of(desk),

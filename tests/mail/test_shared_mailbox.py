@@ -300,8 +300,10 @@ async def tls_before(port: int, folder: Path, starttls: bool) -> AsyncIterator[t
             greeting = await inner.readline()
             if starttls:
                 writer.write(b"* OK [CAPABILITY IMAP4rev1 STARTTLS] hello\r\n")
-                while b"STARTTLS" not in (line := await reader.readline()):
-                    writer.write(b"* CAPABILITY IMAP4rev1 STARTTLS\r\n" + line.split(b" ")[0] + b" OK done\r\n")
+                while (line := await reader.readline()) and b"STARTTLS" not in line:
+                    writer.write(
+                        b"* CAPABILITY IMAP4rev1 STARTTLS\r\n" + line.split(b" ")[0] + b" OK done\r\n"
+                    )
                 writer.write(line.split()[0] + b" OK go\r\n")
                 await writer.start_tls(context)
             else:

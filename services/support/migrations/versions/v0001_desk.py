@@ -77,7 +77,7 @@ def upgrade() -> None:
         sa.Column("account", sa.String(length=200), nullable=False),
         sa.Column("quota_minutes", sa.Integer(), nullable=False),
         sa.Column("used_minutes", sa.Integer(), nullable=False),
-        sa.Column("warned_percent", sa.Integer(), nullable=True),
+        sa.Column("warned", sa.String(length=200), nullable=False),
         sa.PrimaryKeyConstraint("subscription", "year_starts_on"),
     )
     op.create_table(
