@@ -17,7 +17,6 @@ from pathlib import Path
 from sqlalchemy import func, select
 
 from services.support.filing import position
-from services.support.mail_in import mailbox_of
 from services.support.tables import messages, outbox, tickets
 from services.support.taking import take
 from shared import logs
@@ -67,7 +66,7 @@ def main(wanted: int, kind: str) -> None:
                     stop.set()
 
             begun, cpu = time.perf_counter(), time.process_time()
-            watch(mailbox_of(desk), reached, put_away, stop, state)
+            watch(desk.mailbox(), reached, put_away, stop, state)
             spent, worked = time.perf_counter() - begun, time.process_time() - cpu
         finally:
             server.remove()

@@ -4,7 +4,6 @@ command line and other programs do the same things under the same checks."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,13 +11,11 @@ from typing import Annotated, Any
 import httpx
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from services.billing.app import serve
 from services.billing.settings import TOKEN, BillingSettings
-from shared.errors import NeedsAPerson
+from shared.calling import Service, table
 from shared.settings import HomeSettings, KafkaSettings
-from shared.tokens import caller_token
 
 app = typer.Typer(
     no_args_is_help=False,
@@ -29,10 +26,6 @@ app = typer.Typer(
 Day = Annotated[str, typer.Argument(metavar="YYYY-MM-DD")]
 Key = Annotated[str | None, typer.Option("--key", help="Idempotency key: the same one says it only once.")]
 Port = Annotated[int | None, typer.Option(help="HTTP port.", min=1, max=65_535)]
-
-
-class Refused(NeedsAPerson):
-    """The service said no, or did not answer; the message is its own."""
 
 
 @app.callback(invoke_without_command=True)
@@ -109,21 +102,21 @@ def credits(subscription: str) -> None:
     """Show a subscription's credits: granted, used by invoices, open."""
     rows = _ask("GET", f"/subscriptions/{subscription}/credits")
     columns = ("credit", "granted", "used", "settled", "open", "currency", "held")
-    _table(columns, ({**row, "held": "held" if row["held"] else ""} for row in rows))
+    table(columns, ({**row, "held": "held" if row["held"] else ""} for row in rows))
 
 
 @app.command()
 def ledger(subscription: str) -> None:
     """Show every ledger entry of a subscription."""
     rows = _ask("GET", f"/subscriptions/{subscription}/ledger")
-    _table(("sequence", "kind", "credit", "revision", "amount", "currency", "invoice", "booked_at"), rows)
+    table(("sequence", "kind", "credit", "revision", "amount", "currency", "invoice", "booked_at"), rows)
 
 
 @app.command()
 def warnings(subscription: str) -> None:
     """Show when a subscription's support quota ran low, and was restored."""
     rows = _ask("GET", f"/subscriptions/{subscription}/quota-warnings")
-    _table(("year_starts_on", "kind", "percent", "used_minutes", "quota_minutes", "taken_at"), rows)
+    table(("year_starts_on", "kind", "percent", "used_minutes", "quota_minutes", "taken_at"), rows)
 
 
 @app.command()
@@ -196,7 +189,7 @@ def settle(
 def owed() -> None:
     """Show what no coming invoice settles by itself, and so needs a person."""
     found = _ask("GET", "/owed")
-    _table(("account", "subscription", "credit", "amount", "currency", "reason"), found["credits"])
+    table(("account", "subscription", "credit", "amount", "currency", "reason"), found["credits"])
     if found["invoices_after_end"]:
         Console().print("Invoices of terms that no longer begin (void them):")
         _show_invoices(found["invoices_after_end"])
@@ -213,7 +206,7 @@ def quarantine(
         Console().print(f"resolved: {resolve}")
         return
     columns = ("id", "credit", "revision", "amount", "reason", "origin", "times_seen", "first_seen_at")
-    _table(columns, _ask("GET", "/quarantine"))
+    table(columns, _ask("GET", "/quarantine"))
 
 
 def _ask(method: str, path: str, body: dict[str, Any] | None = None, *, key: str | None = None) -> Any:
@@ -224,40 +217,17 @@ def _call(
     method: str, path: str, body: dict[str, Any] | None = None, *, key: str | None = None
 ) -> httpx.Response:
     settings = BillingSettings()
-    headers = {"Authorization": f"Bearer {caller_token(TOKEN, settings.token, HomeSettings().home)}"}
-    if key is not None:
-        headers["Idempotency-Key"] = key
-    url = settings.service_url()
-    try:
-        answer = httpx.request(method, url + path, json=body, headers=headers, timeout=60, trust_env=False)
-    except httpx.HTTPError as error:
-        raise Refused(
-            f"Billing does not answer at {url} ({error}). Start it with `garant billing` or `make up`, or "
-            "set GARANT_BILLING_URL to where it is."
-        ) from None
-    if answer.is_error:
-        raise Refused(_why(answer))
-    return answer
-
-
-def _why(answer: httpx.Response) -> str:
-    try:
-        detail = answer.json()["detail"]
-    except (ValueError, KeyError, TypeError):
-        return f"billing answered {answer.status_code}: {answer.text[:500]}"
-    if isinstance(detail, list):
-        return "; ".join(f"{'.'.join(str(part) for part in one['loc'][1:])}: {one['msg']}" for one in detail)
-    return str(detail)
+    return Service(TOKEN, settings.token, settings.service_url()).call(method, path, body, key=key)
 
 
 def _show_subscriptions(rows: list[dict[str, Any]]) -> None:
     columns = ("subscription", "account", "price", "currency", "term", "starts_on", "ends_on", "targets")
-    _table(columns, ({**row, "targets": ", ".join(row["targets"])} for row in rows))
+    table(columns, ({**row, "targets": ", ".join(row["targets"])} for row in rows))
 
 
 def _show_invoices(rows: list[dict[str, Any]]) -> None:
     columns = ("number", "subscription", "term_start", "total", "currency", "carried_over", "state")
-    _table(columns, ({**row, "state": "void" if row["voided_at"] else "issued"} for row in rows))
+    table(columns, ({**row, "state": "void" if row["voided_at"] else "issued"} for row in rows))
 
 
 def _show_document(found: dict[str, Any]) -> None:
@@ -267,16 +237,5 @@ def _show_document(found: dict[str, Any]) -> None:
     if found.get("voided_at"):
         console.print(f"[red]void since {found['voided_at']}[/]: {found['void_reason']}")
     console.print(f"{found['subscription']}, term {found['term_start']} to {found['term_end']} (exclusive)")
-    _table(("kind", "credit", "amount"), found["lines"])
+    table(("kind", "credit", "amount"), found["lines"])
     console.print(f"total {found['currency']} {found['total']}; carried over {found['carried_over']}")
-
-
-def _table(columns: Iterable[str], rows: Iterable[dict[str, Any]]) -> None:
-    names = list(columns)
-    table = Table(box=None, header_style="bold")
-    for name in names:
-        table.add_column(name.replace("_", " "), no_wrap=True)
-    for row in rows:
-        table.add_row(*("" if row[name] is None else str(row[name]) for name in names))
-    needed = Console(width=10_000).measure(table).maximum  # an id that is cut short is no id
-    Console(width=max(Console().width, needed)).print(table)

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Annotated, Any
-from urllib.parse import quote
 
-import httpx
 import typer
-from pydantic import SecretStr
 
 from services.notify.settings import TOKEN as NOTIFY
 from services.notify.settings import NotifySettings
 from services.support.settings import TOKEN as SUPPORT
 from services.support.settings import SupportSettings
+from shared.calling import Refused, Service, part
 from shared.errors import NeedsAPerson
-from shared.settings import HomeSettings
-from shared.tokens import NoToken, Token, caller_token
+from shared.tokens import NoToken
 
 _PATIENCE_S = 600
 """A large SQLite file is written anew."""
@@ -37,38 +34,23 @@ def forget(
     """
     support, notify = SupportSettings(), NotifySettings()
     kind = "senders" if "@" in contact else "contacts"
-    url = support.url.rstrip("/") or f"http://127.0.0.1:{support.port}"
-    failed = _asked("support", SUPPORT, support.token, f"{url}/{kind}/{quote(contact, safe='')}", _of_support)
+    path = f"/{kind}/{part(contact)}"
+    failed = _asked(Service(SUPPORT, support.token, support.service_url()), path, _of_support)
     if kind == "contacts":  # notify writes to contacts only
-        url = notify.url.rstrip("/") or f"http://127.0.0.1:{notify.port}"
-        failed += _asked(
-            "notify", NOTIFY, notify.token, f"{url}/contacts/{quote(contact, safe='')}", _of_notify
-        )
+        failed += _asked(Service(NOTIFY, notify.token, notify.service_url()), path, _of_notify)
     if failed:
         raise NotForgotten(
             "; ".join(failed) + ". What was erased stays erased: run it again once that is mended."
         )
 
 
-def _asked(
-    service: str, token: Token, given: SecretStr, url: str, say: Callable[[dict[str, Any]], str | None]
-) -> list[str]:
+def _asked(service: Service, path: str, say: Callable[[dict[str, Any]], str | None]) -> list[str]:
     """Asks one service, prints what it erased; why it did not, if so."""
     try:
-        shown = caller_token(token, given, HomeSettings().home)
-        answer = httpx.delete(
-            url, headers={"Authorization": f"Bearer {shown}"}, timeout=_PATIENCE_S, trust_env=False
-        )
-        found = answer.json()
-    except NoToken as error:
-        return [str(error).rstrip(".")]
-    except (httpx.HTTPError, ValueError) as error:
-        return [f"{service} does not answer ({error or type(error).__name__})"]
-    if answer.is_error or not isinstance(found, dict):
-        detail = found.get("detail", answer.status_code) if isinstance(found, dict) else answer.status_code
-        return [f"{service}: {detail}"]
-    wrong = say(found)
-    return [f"{service}: {wrong}"] if wrong else []
+        wrong = say(service.call("DELETE", path, patience_s=_PATIENCE_S).json())
+    except (Refused, NoToken, ValueError) as error:
+        return [f"{service.token.service}: {str(error).rstrip('.')}"]
+    return [f"{service.token.service}: {wrong}"] if wrong else []
 
 
 def _of_support(found: dict[str, Any]) -> str | None:

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from typing import Annotated, Any
-from urllib.parse import quote
 
-import httpx
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from services.notify.app import serve
 from services.notify.settings import TOKEN, NotifySettings
-from shared.errors import NeedsAPerson
+from shared.calling import Service, part, table
 from shared.settings import HomeSettings, KafkaSettings
-from shared.tokens import caller_token
 
 app = typer.Typer(
     no_args_is_help=False,
@@ -25,10 +20,6 @@ app = typer.Typer(
 )
 
 Port = Annotated[int | None, typer.Option(help="HTTP port.", min=1, max=65_535)]
-
-
-class Refused(NeedsAPerson):
-    """The service said no, or did not answer; the message is its own."""
 
 
 @app.callback(invoke_without_command=True)
@@ -56,19 +47,19 @@ def letters(
     """List letters, the newest first, and what waits to be written."""
     asked = {"state": state, "account": account}
     rows = _ask("GET", "/letters", {name: value for name, value in asked.items() if value is not None})
-    _table(("letter", "account", "contact", "state", "created_at", "sent_at", "reason"), rows)
+    table(("letter", "account", "contact", "state", "created_at", "sent_at", "reason"), rows)
     waiting = _ask("GET", "/waiting") if state in (None, "waiting") else []
     if account is not None:
         waiting = [row for row in waiting if row["account"] == account]
     if waiting:
         Console().print("Not written yet:")
-        _table(("occasion", "account", "state", "recorded_at", "reason"), waiting)
+        table(("occasion", "account", "state", "recorded_at", "reason"), waiting)
 
 
 @app.command()
 def show(letter: str) -> None:
     """Show one letter, with its text."""
-    found = _ask("GET", f"/letters/{quote(letter)}")
+    found = _ask("GET", f"/letters/{part(letter)}")
     console = Console(soft_wrap=True, markup=False, highlight=False)
     for name in ("letter", "account", "contact", "recipient", "state", "attempts", "sent_at", "reason"):
         console.print(f"{name.replace('_', ' ')}: {'' if found[name] is None else found[name]}")
@@ -79,49 +70,17 @@ def show(letter: str) -> None:
 @app.command()
 def resend(letter: str) -> None:
     """Send a doubtful, refused or bounced letter (again)."""
-    found = _ask("POST", f"/letters/{quote(letter)}/resend")
+    found = _ask("POST", f"/letters/{part(letter)}/resend")
     Console(soft_wrap=True).print(f"{found['letter']}: {found['state']}")
 
 
 @app.command()
 def accepted(letter: str) -> None:
     """Note that the relay had a doubtful letter: it is not sent again."""
-    found = _ask("POST", f"/letters/{quote(letter)}/accepted")
+    found = _ask("POST", f"/letters/{part(letter)}/accepted")
     Console(soft_wrap=True).print(f"{found['letter']}: {found['state']}")
 
 
 def _ask(method: str, path: str, query: dict[str, str] | None = None) -> Any:
     settings = NotifySettings()
-    headers = {"Authorization": f"Bearer {caller_token(TOKEN, settings.token, HomeSettings().home)}"}
-    url = settings.service_url()
-    try:
-        answer = httpx.request(method, url + path, params=query, headers=headers, timeout=60, trust_env=False)
-    except httpx.HTTPError as error:
-        raise Refused(
-            f"Notify does not answer at {url} ({error}). Start it with `garant notify` or `make up`, or set "
-            "GARANT_NOTIFY_URL to where it is."
-        ) from None
-    if answer.is_error:
-        raise Refused(_why(answer))
-    return answer.json()
-
-
-def _why(answer: httpx.Response) -> str:
-    try:
-        detail = answer.json()["detail"]
-    except (ValueError, KeyError, TypeError):
-        return f"notify answered {answer.status_code}: {answer.text[:500]}"
-    if isinstance(detail, list):
-        return "; ".join(f"{'.'.join(str(part) for part in one['loc'][1:])}: {one['msg']}" for one in detail)
-    return str(detail)
-
-
-def _table(columns: Iterable[str], rows: Iterable[dict[str, Any]]) -> None:
-    names = list(columns)
-    table = Table(box=None, header_style="bold")
-    for name in names:
-        table.add_column(name.replace("_", " "), no_wrap=True)
-    for row in rows:
-        table.add_row(*("" if row[name] is None else str(row[name]) for name in names))
-    needed = Console(width=10_000).measure(table).maximum  # an id that is cut short is no id
-    Console(width=max(Console().width, needed)).print(table)
+    return Service(TOKEN, settings.token, settings.service_url()).call(method, path, query=query).json()

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from services.support.calling import ask, part, plain, table
+from services.support.calling import ask
 from services.support.settings import SupportSettings
+from shared.calling import part, plain, table
 from shared.settings import HomeSettings, KafkaSettings
 
 app = typer.Typer(

@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from services.support.calling import Refused, ask, part, plain, table
+from services.support.calling import ask
 from services.support.desk_table import shown
+from shared.calling import Refused, part, plain, table
 
 app = typer.Typer(
     no_args_is_help=False,

@@ -9,9 +9,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from services.support.calling import plain
 from services.support.spans import minutes_in_words, since_or_until
 from services.support.standing import said
+from shared.calling import plain
 from shared.time import parse_instant
 
 _STYLES = {"overdue": "bold red", "at-risk": "bold yellow"}

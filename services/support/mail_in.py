@@ -13,31 +13,16 @@ from services.support.filing import position
 from services.support.settings import SupportSettings
 from services.support.taking import take
 from shared.database import WATCHING, Clock, reading, try_lock
-from shared.mail.mailbox import Delivery, Mailbox, State, watching
+from shared.mail.mailbox import Delivery, State, watching
 
 log = structlog.get_logger()
 
 _STANDBY_S = 2.0
 
 
-def mailbox_of(settings: SupportSettings) -> Mailbox:
-    """The mailbox the settings name."""
-    return Mailbox(
-        host=settings.imap_host,
-        port=settings.imap_port,
-        user=settings.imap_user,
-        password=settings.imap_password.get_secret_value(),
-        folder=settings.imap_folder,
-        tls=settings.imap_tls,
-        ca_file=str(settings.imap_ca_file) if settings.imap_ca_file else None,
-        poll_s=settings.imap_poll_s,
-        max_bytes=settings.max_message_bytes,
-    )
-
-
 def mailbox_name(settings: SupportSettings) -> str:
     """How the mailbox is called in the database."""
-    return f"{settings.imap_user}@{settings.imap_host}/{settings.imap_folder}"[:300]
+    return f"{settings.imap_user or settings.address}@{settings.imap_host}/{settings.imap_folder}"[:300]
 
 
 async def watch_mailbox(
@@ -50,7 +35,9 @@ async def watch_mailbox(
 ) -> None:
     """Takes in what comes to the mailbox, for ever, once `go` is set and it is this instance's turn. The
     server may be away. Raises what the database raises."""
-    name = mailbox_name(settings)
+    name, mailbox = mailbox_name(settings), settings.mailbox(settings.max_message_bytes)
+    if mailbox is None:
+        return
 
     def reached(uidvalidity: int) -> int:
         with reading(engine) as connection:
@@ -67,7 +54,7 @@ async def watch_mailbox(
             await asyncio.sleep(_STANDBY_S)
         log.info("support.mailbox.watching", mailbox=name)
         # Should the lock's connection break, another instance watches too: what both take is taken once.
-        await watching(mailbox_of(settings), reached, put_away, state)
+        await watching(mailbox, reached, put_away, state)
     finally:
         connection.invalidate()  # not back to the pool: the server drops the lock with the session
         connection.close()

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from shared.calendar import UnknownZone, zone
 from shared.facts import Severity
-from shared.mail.address import BadAddress, address, domain_of
+from shared.mail.outbox import Sending
+from shared.mail.settings import Address, Addresses, MailSettings
 from shared.tokens import Token
 
 Language = Literal["fr", "de", "it", "en"]
-Tls = Literal["implicit", "starttls", "none"]
 
 
-class SupportSettings(BaseSettings):
+class SupportSettings(MailSettings):
     """`database_url` empty is SQLite in `GARANT_HOME/support.db`; `token` empty is the file beside it."""
 
     model_config = SettingsConfigDict(env_prefix="GARANT_SUPPORT_", extra="ignore")
@@ -32,15 +31,13 @@ class SupportSettings(BaseSettings):
     zone: str = "Europe/Zurich"
     relay_every_s: float = Field(default=0.2, gt=0)
 
-    address: str = "support@garant.example"
+    address: Address = "support@garant.example"
     """The mailbox customers write to: sender of every letter, and where bounces and our own copies come."""
-    domain: str = ""
-    """Of the Message-IDs of our letters; empty: the one of `address`."""
     sender_name: str = "Support"
     default_severity: Severity = "moderate"
     default_language: Language = "fr"
     """For people we do not know."""
-    staff: Annotated[tuple[str, ...], NoDecode] = ()
+    staff: Addresses = ()
     """Addresses of the people who answer, separated by commas."""
     reopen_days: int = Field(default=30, ge=0, le=3_650)
     """For how long after it was closed a request is reopened by a mail to it; later a new one is opened."""
@@ -57,16 +54,6 @@ class SupportSettings(BaseSettings):
     """Whether our server puts its Authentication-Results right below its Received instead of above. It must
     then strip those that bear its name from what comes in (RFC 8601 section 5)."""
 
-    imap_host: str = ""
-    """Empty: no mailbox is watched."""
-    imap_port: int = Field(default=993, ge=1, le=65_535)
-    imap_user: str = ""
-    imap_password: SecretStr = SecretStr("")
-    imap_folder: str = "INBOX"
-    imap_tls: Tls = "implicit"
-    imap_ca_file: Path | None = None
-    imap_poll_s: float = Field(default=30.0, gt=0)
-
     mail_in_host: str = "127.0.0.1"
     """Where SMTP and LMTP listen. Only our own mail server may reach it: what it says is believed."""
     smtp_in_port: int = Field(default=0, ge=0, le=65_535)
@@ -76,21 +63,13 @@ class SupportSettings(BaseSettings):
     max_message_bytes: int = Field(default=120_000_000, ge=10_000)
     """Of a larger mail in the mailbox only the beginning is kept; by SMTP and LMTP it is refused."""
 
-    smtp_host: str = ""
-    """The relay that takes our letters; empty: they wait."""
-    smtp_port: int = Field(default=25, ge=1, le=65_535)
-    smtp_user: str = ""
-    smtp_password: SecretStr = SecretStr("")
-    smtp_tls: Tls = "none"
-    smtp_ca_file: Path | None = None
-    settle_s: float = Field(default=60.0, ge=0)
-    """How long our own copy of a letter in doubt may take to arrive after the marker did."""
-
     zammad_secret: SecretStr = SecretStr("")
     """With which Zammad signs its webhooks; empty: none are taken."""
-    zammad_accounts: dict[str, str] = {}
+    zammad_accounts: dict[str, str] = Field(default={})
     """Zammad's organizations by name, and the account each is; contacts' addresses come first."""
-    zammad_severities: dict[str, Severity] = {"1 low": "limited", "2 normal": "moderate", "3 high": "serious"}
+    zammad_severities: dict[str, Severity] = Field(
+        default={"1 low": "limited", "2 normal": "moderate", "3 high": "serious"}
+    )
     """What Zammad's priorities mean; a tag `severity:down` comes first."""
     zammad_minutes_per_unit: float = Field(default=1.0, gt=0, le=10_000)
     """Minutes of one unit of Zammad's time accounting."""
@@ -106,28 +85,15 @@ class SupportSettings(BaseSettings):
             raise ValueError(str(error)) from None
         return name
 
-    @field_validator("staff", mode="before")
-    @classmethod
-    def _listed(cls, given: object) -> object:
-        if not isinstance(given, str):
-            return given
-        if given.lstrip().startswith("["):
-            return tuple(json.loads(given))
-        return tuple(one.strip() for one in given.split(",") if one.strip())
-
-    @field_validator("address")
-    @classmethod
-    def _one_address(cls, given: str) -> str:
-        return _address(given)
-
     @field_validator("staff")
     @classmethod
-    def _addresses(cls, given: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(_address(one).lower() for one in given)
+    def _lower(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(one.lower() for one in given)
 
-    def id_domain(self) -> str:
-        """The domain of our Message-IDs."""
-        return self.domain or domain_of(self.address)
+    def sending(self) -> Sending:
+        """From our mailbox, with a copy to it where mail that comes to it reaches us."""
+        reached = bool(self.imap_host or self.smtp_in_port or self.lmtp_in_port)
+        return Sending(self.address, self.address if reached else None, self.settle_s)
 
     def engine_url(self, home: Path) -> str:
         """The database's URL, secrets and all."""
@@ -136,13 +102,6 @@ class SupportSettings(BaseSettings):
     def service_url(self) -> str:
         """Where the service's HTTP API answers."""
         return self.url.rstrip("/") or f"http://127.0.0.1:{self.port}"
-
-
-def _address(given: str) -> str:
-    try:
-        return address(given)
-    except BadAddress as error:
-        raise ValueError(f"{error}; use name@domain") from None
 
 
 TOKEN = Token("support", "GARANT_SUPPORT_TOKEN")

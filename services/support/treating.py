@@ -55,8 +55,8 @@ def treat(
     clock: Clock,
     pending: list[Numbered] | None = None,
 ) -> Treated:
-    """Decides about message `number` and does what follows, in the caller's transaction. A request it opens is
-    added to `pending`, if there is one, for the caller to open (`open_numbered`)."""
+    """Decides about message `number` and does what follows, in the caller's transaction. A request it opens
+    is added to `pending`, if there is one, for the caller to open (`open_numbered`)."""
     incoming = one.incoming
     sender = (incoming.sender or "").lower()
     contact = known.contacts.get(sender)

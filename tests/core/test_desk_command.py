@@ -194,7 +194,7 @@ def test_forget_tells_what_each_service_erased_and_can_be_run_again_where_one_wa
     assert "support: erased 1 addresses, 1 mails, 0 letters and 0 subjects" in result.output
     assert "other people's mails name this person: 2" in result.output
     assert isinstance(result.exception, NeedsAPerson)
-    assert "notify does not answer" in str(result.exception)
+    assert "Notify does not answer" in str(result.exception)
     assert "run it again" in str(result.exception)
     monkeypatch.setenv("GARANT_NOTIFY_URL", url)  # another service that knows the contact, for its part
     monkeypatch.setenv("GARANT_NOTIFY_TOKEN", TOKEN)

@@ -38,11 +38,13 @@ def settings_variables() -> dict[str, str]:
     """Every environment variable of the pydantic settings classes, with its default as the page shows it."""
     found: dict[str, str] = {}
     for path in [*(ROOT / "services").rglob("*.py"), *(ROOT / "shared").glob("*.py")]:
-        if "BaseSettings" not in path.read_text():
+        if "SettingsConfigDict(" not in path.read_text():
             continue
         module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
         for kind in vars(module).values():
-            if not (isinstance(kind, type) and issubclass(kind, BaseSettings) and kind is not BaseSettings):
+            if not (isinstance(kind, type) and issubclass(kind, BaseSettings)):
+                continue
+            if kind.__module__ != module.__name__ or not kind.model_config["env_prefix"]:
                 continue
             prefix = kind.model_config["env_prefix"]
             for name, field in kind.model_fields.items():

@@ -20,13 +20,14 @@ from sqlalchemy import Engine, update
 from typer.testing import CliRunner
 
 from services.notify.api import build_api
-from services.notify.command import Refused, app
+from services.notify.command import app
 from services.notify.consumer import fact_of, outcome_of
 from services.notify.own_mail import take_mail
 from services.notify.recipients import Contact, SupportAway, letters_to
 from services.notify.settings import NotifySettings
 from services.notify.tables import letters
 from shared import facts, outcomes
+from shared.calling import Refused
 from shared.codec import Undecodable, encode
 from shared.database import writing
 from shared.mail.composing import Letter, compose

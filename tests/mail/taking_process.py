@@ -17,7 +17,6 @@ from sqlalchemy import Engine, event
 
 from services.support.database import DESK
 from services.support.filing import position
-from services.support.mail_in import mailbox_of
 from services.support.taking import take
 from shared import logs
 from shared.database import open_engine, reading, wall_clock
@@ -48,8 +47,10 @@ def run(told: Sequence[str], step: int) -> None:
         imap_tls="none",
         received_hops=int(hops),
     )
+    mailbox = desk.mailbox()
+    assert mailbox is not None
     watch(
-        mailbox_of(desk),
+        mailbox,
         lambda validity: _reached(engine, validity),
         lambda found: _take(engine, desk, found, count),
         *_until_taken(),

@@ -283,7 +283,7 @@ def test_given_a_kill_at_any_step_of_taking_then_each_mail_is_taken_exactly_once
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        assert int(done.stdout) > 20
+        assert int(done.stdout) >= 15  # each statement, the commit and what is after it
         assert states(engine) == ["opened", "repeat", "threaded"]
         assert number_of(engine, tickets) == 1
 

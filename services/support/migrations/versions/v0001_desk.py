@@ -164,7 +164,8 @@ def upgrade() -> None:
         sa.Column("attachments", sa.Integer(), nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.CheckConstraint(
-            "state IN ('opened', 'threaded', 'staff', 'repeat', 'automatic', 'bounce', 'own', 'quarantined', 'released', 'discarded')",
+            "state IN ('opened', 'threaded', 'staff', 'repeat', 'automatic', 'bounce',"
+            " 'own', 'quarantined', 'released', 'discarded')",
             name="known_state",
         ),
         sa.ForeignKeyConstraint(
