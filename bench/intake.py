@@ -54,6 +54,8 @@ def main(wanted: int, kind: str) -> None:
                 imap_password=server.users[user],
                 imap_tls="none",
             )
+            mailbox = desk.mailbox()
+            assert mailbox is not None
             stop, state, batches = threading.Event(), State(), list[int]()
 
             def reached(validity: int) -> int:
@@ -66,7 +68,7 @@ def main(wanted: int, kind: str) -> None:
                     stop.set()
 
             begun, cpu = time.perf_counter(), time.process_time()
-            watch(desk.mailbox(), reached, put_away, stop, state)
+            watch(mailbox, reached, put_away, stop, state)
             spent, worked = time.perf_counter() - begun, time.process_time() - cpu
         finally:
             server.remove()
