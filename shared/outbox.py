@@ -59,13 +59,13 @@ def outgoing(stream: str, service: str, sequence: int, said_at: int, value: byte
 async def relay(
     engine: Engine,
     waiting: Callable[[Connection], list[Outgoing]],
-    mark_sent: Callable[[Connection, int], None],
+    mark_sent: Callable[[Connection, list[int]], None],
     publish: Publish,
     every_s: float,
     progress: Callable[[], None],
 ) -> None:
-    """Publishes for ever what `waiting` gives, oldest first, and tells `mark_sent` the sequence of each that
-    the broker has; both get a connection in a transaction. `progress` is called at each round, for the
+    """Publishes for ever what `waiting` gives, oldest first, and tells `mark_sent` the sequences of those
+    that the broker has; both get a connection in a transaction. `progress` is called at each round, for the
     liveness check."""
     connection = await asyncio.to_thread(engine.connect)
     try:
@@ -75,11 +75,12 @@ async def relay(
         while True:
             found = await _whole(_in_transaction, connection, waiting)
             for one in found:
-                await publish(one)
-                await _whole(_in_transaction, connection, mark_sent, one.sequence)
+                await publish(one)  # one after another: what comes out of order is taken for a repeat
                 log.info("fact.published", sequence=one.sequence, topic=one.topic.name)
             progress()
-            if not found:
+            if found:
+                await _whole(_in_transaction, connection, mark_sent, [one.sequence for one in found])
+            else:
                 await asyncio.sleep(every_s)
     finally:
         connection.invalidate()  # not back to the pool: the server drops the lock with the session

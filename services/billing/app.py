@@ -70,7 +70,7 @@ async def _relay(
     await relay(
         engine,
         waiting,
-        lambda connection, sequence: mark_sent(connection, sequence, clock),
+        lambda connection, sequences: mark_sent(connection, sequences, clock),
         publishing(kept.broker, kept.kafka, beat),
         settings.relay_every_s,
         beat,

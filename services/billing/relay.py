@@ -28,7 +28,7 @@ def waiting(connection: Connection) -> list[Outgoing]:
     return [outgoing(OUTBOX, "billing", row.sequence, row.said_at, row.fact.encode()) for row in rows]
 
 
-def mark_sent(connection: Connection, sequence: int, clock: Clock) -> None:
-    """Notes that the broker has the fact."""
-    connection.execute(update(outbox).where(outbox.c.sequence == sequence).values(sent_at=clock()))
-    metrics.PUBLISHED.inc()
+def mark_sent(connection: Connection, sequences: list[int], clock: Clock) -> None:
+    """Notes that the broker has the facts."""
+    connection.execute(update(outbox).where(outbox.c.sequence.in_(sequences)).values(sent_at=clock()))
+    metrics.PUBLISHED.inc(len(sequences))

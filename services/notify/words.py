@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from services.notify.settings import Language
 from shared.calendar import zone
-from shared.facts import Severity
+from shared.severities import PUBLISHED
 from shared.terms import WEEKDAYS, Allowance, Week
 
 _HARD = "\u00a0"
@@ -39,7 +39,6 @@ class Words(Struct, frozen=True):
     through: str
     none: str
     business_days: tuple[str, str]
-    severities: dict[Severity, str]
 
 
 _WORDS: dict[Language, Words] = {
@@ -56,7 +55,6 @@ _WORDS: dict[Language, Words] = {
         through="de {} à {}",
         none="aucune",
         business_days=("jour ouvrable", "jours ouvrables"),
-        severities={"down": "hors service", "serious": "grave", "moderate": "modéré", "limited": "limité"},
     ),
     "de": Words(
         months=_each("Januar Februar März April Mai Juni Juli August September Oktober November Dezember"),
@@ -71,12 +69,6 @@ _WORDS: dict[Language, Words] = {
         through="{} bis {}",
         none="keine",
         business_days=("Arbeitstag", "Arbeitstage"),
-        severities={
-            "down": "ausgefallen",
-            "serious": "schwerwiegend",
-            "moderate": "mittel",
-            "limited": "gering",
-        },
     ),
     "it": Words(
         months=_each(
@@ -93,12 +85,6 @@ _WORDS: dict[Language, Words] = {
         through="da {} a {}",
         none="nessuno",
         business_days=("giorno lavorativo", "giorni lavorativi"),
-        severities={
-            "down": "fuori servizio",
-            "serious": "grave",
-            "moderate": "moderato",
-            "limited": "limitato",
-        },
     ),
     "en": Words(
         months=_each("January February March April May June July August September October November December"),
@@ -113,7 +99,6 @@ _WORDS: dict[Language, Words] = {
         through="{} to {}",
         none="none",
         business_days=("business day", "business days"),
-        severities={"down": "down", "serious": "serious", "moderate": "moderate", "limited": "limited"},
     ),
 }
 
@@ -180,8 +165,7 @@ def allowance(value: Allowance, language: Language) -> str:
 
 def severity(value: str, language: Language) -> str:
     """What a severity is called; one nobody knows stays what it is."""
-    names: dict[str, str] = dict(_WORDS[language].severities)  # type: ignore[arg-type]
-    return names.get(value, value)
+    return PUBLISHED[language].get(value, value)  # type: ignore[call-overload, no-any-return]
 
 
 def hours(week: Week, language: Language) -> str:

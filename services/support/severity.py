@@ -9,6 +9,7 @@ from typing import get_args
 
 from services.support.threads import plain_subject
 from shared.facts import Severity
+from shared.severities import PUBLISHED
 
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
@@ -38,7 +39,7 @@ NAMES: dict[str, dict[Severity, str]] = {
         "limited": "limited",
     },
 }
-"""What each severity is called in the letters, and may be called in a subject."""
+"""What each severity may be called in a subject, in short; the published names are understood as well."""
 
 _BRACKETED = re.compile(r"\s*\[([^\[\]]{1,40})\]")
 
@@ -50,7 +51,10 @@ def _plain(text: str) -> str:
 
 
 _WORDS: dict[str, Severity] = {_plain(one): one for one in SEVERITIES} | {
-    _plain(name): severity for names in NAMES.values() for severity, name in names.items()
+    _plain(name): severity
+    for words in (NAMES, PUBLISHED)
+    for names in words.values()
+    for severity, name in names.items()
 }
 
 
@@ -72,5 +76,5 @@ def said_severity(subject: str, recipients: Iterable[str], our_address: str) -> 
 
 
 def severity_name(severity: Severity, language: str) -> str:
-    """What the severity is called in a letter."""
-    return NAMES.get(language, NAMES["en"])[severity]
+    """What the severity is called in a letter: as on the published page."""
+    return PUBLISHED.get(language, PUBLISHED["en"])[severity]

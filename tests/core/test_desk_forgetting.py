@@ -251,7 +251,7 @@ def test_no_column_that_could_hold_somebodys_words_is_overlooked() -> None:
         "counters": {"name"},
         "positions": {"place"},
         "zammad_tickets": {"ticket"},
-        "quotas": {"subscription", "account"},
+        "quotas": {"subscription", "account", "warned"},
         "subscriptions": {"subscription", "account", "language"},
     }
     for name, table in metadata.tables.items():

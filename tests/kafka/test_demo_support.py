@@ -33,7 +33,7 @@ def test_a_mail_is_acknowledged_answered_worked_on_and_warned_of(
     assert said.returncode == 0, said.stderr
     ticket = re.search(r"T-\d{6}", said.stdout)
     assert ticket, said.stdout
-    assert "Severity: serious" in said.stdout
+    assert "Severity: Serious degradation" in said.stdout
     assert "automatic acknowledgement" in said.stdout
 
     listed = garant("desk", "--once").stdout
