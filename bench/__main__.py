@@ -16,14 +16,14 @@ from kafka import KafkaAdminClient
 from rich.console import Console
 from rich.table import Table
 
-from bench import latency, probe, report, throughput
+from bench import intake, latency, probe, report, support, throughput
 from services.cli.local.broker import open_broker
 from services.cli.local.ports import free_port
 from services.sla.app.uptime_worker import MAX_RECORDS
 from shared.kafka import ensure_topics
 from shared.settings import KafkaSettings
 
-PARTS = ("throughput", "latency", "agent")
+PARTS = ("throughput", "latency", "agent", "support", "intake")
 
 
 def main() -> None:
@@ -33,6 +33,8 @@ def main() -> None:
     arguments.add_argument("--records", type=int, default=1_000_000, help="records of the throughput part")
     arguments.add_argument("--rounds", type=int, default=5, help="turns of the throughput part")
     arguments.add_argument("--cuts", type=int, default=300, help="cuts ended in the latency part")
+    arguments.add_argument("--requests", type=int, default=100_000, help="open requests of the support part")
+    arguments.add_argument("--mails", type=int, default=4_000, help="mails of the intake part")
     arguments.add_argument("--seconds", type=float, default=15.5, help="duration of each run of the agent")
     arguments.add_argument("--write", action="store_true", help=f"write {report.PAGE.name}")
     chosen = arguments.parse_args()
@@ -64,6 +66,11 @@ def _measure(bootstrap: str, chosen: argparse.Namespace) -> Iterator[dict[str, A
         if "latency" in chosen.only:
             settings = KafkaSettings(bootstrap=bootstrap, prefix=f"{prefix}latency-")
             yield throughput.alone(latency.measure, settings, chosen.cuts)
+        if "support" in chosen.only:
+            yield throughput.alone(support.measure, chosen.requests, chosen.requests)
+        if "intake" in chosen.only:
+            for kind in ("sqlite", "postgresql"):
+                yield throughput.alone(intake.measure, chosen.mails, kind)
         if "agent" in chosen.only:
             settings = KafkaSettings(bootstrap=bootstrap, prefix=f"{prefix}agent-")
             ensure_topics(settings)

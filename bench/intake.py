@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import func, select
 
@@ -30,8 +31,8 @@ _BOX = "bench"
 _TEXT = "The application has been slow since this morning.\r\n" * 40
 
 
-def main(wanted: int, kind: str) -> None:
-    """Measures and prints."""
+def measure(wanted: int, kind: str) -> dict[str, Any]:
+    """Takes `wanted` mails into a database of `kind`."""
     logs.configure(level=30)
     with (
         tempfile.TemporaryDirectory(prefix="garant-bench-") as folder,
@@ -78,11 +79,16 @@ def main(wanted: int, kind: str) -> None:
                 for table in (messages, tickets, outbox)
             ]
         assert counted == [wanted] * 3, counted
-        print(
-            f"{wanted} mails, {server.kind} mailbox, {kind}: {spent:.2f} s, {wanted / spent:.0f} mails/s "
-            f"({len(batches)} batches, {1_000 * worked / wanted:.2f} ms of this process's CPU each)"
-        )
+    return {
+        "part": "intake",
+        "mails": wanted,
+        "mailbox": server.kind,
+        "database": kind,
+        "per_second": round(wanted / spent),
+        "batches": len(batches),
+        "cpu_ms_per_mail": round(1_000 * worked / wanted, 2),
+    }
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000, sys.argv[2] if len(sys.argv) > 2 else "sqlite")
+    print(measure(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000, *(sys.argv[2:] or ["sqlite"])))

@@ -37,6 +37,12 @@ one half they were shared, and every figure is the worse for it.
 - **Latency** (`bench/latency.py`): `garant sla` as a process; each of the cuts lasted more than a day and is
   ended by one result. From the broker's time of that append to the moment a consumer has the
   `TargetStateChanged`, and the credit.
+- **Support** (`bench/support.py`): journal entries as bytes in, outcomes as bytes out, digests and all: first
+  responses, classifications, work and closings of requests that are all open. *two*: a process for each core,
+  each with a journal partition of as many requests. `reading_per_second` is decoding and digesting the same
+  bytes alone, `few_per_second` the same facts about 100 requests.
+- **Intake** (`bench/intake.py`): mails that lie in a mailbox (Dovecot's where it is installed) until the last
+  is committed with its request and fact, in one process.
 - **Agent** (`bench/probe.py`): one agent, a TCP check a second for each target, all due at the same
   instant, against a listener in another process; results go to Kafka. `listener` is what the listener saw.
 
@@ -108,6 +114,14 @@ def rows(lines: Iterable[dict[str, Any]]) -> list[tuple[str, str, str]]:
                 ms = line[f"{what}_ms"]
                 reached = f"{ms['p99']} ms (half within {ms['p50']} ms, all within {ms['max']} ms)"
                 found.append((f"99 % from a result's append to its {what}", "< 250 ms", reached))
+        elif line["part"] == "support":
+            one, two = line["facts_per_second"], line["two_processes_per_second"]
+            both = f"{one:,}/s in one process, {two:,}/s in two"
+            found.append((f"Facts folded with {line['open_requests']:,} open requests", ">= 100,000/s", both))
+            found.append(("The deadline of one request", "< 50 us", f"{line['deadline_us']} us"))
+        elif line["part"] == "intake":
+            what = f"Mails taken in from a real mailbox ({line['database']})"
+            found.append((what, ">= 200/s", f"{line['per_second']:,}/s"))
         elif line["part"] == "agent" and line["asked_per_second"] <= 1_000:
             seen = line["listener"]["within_20_ms_percent"]
             within = f"{line['started_within_20_ms_percent']} % (seen by the listener: {seen} %)"

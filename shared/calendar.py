@@ -86,6 +86,7 @@ def add_months(anchor: date, months: int) -> date:
     return date(year, month + 1, min(anchor.day, last))
 
 
+@lru_cache(maxsize=65_536)
 def term_start(starts_on: date, term_months: int, index: int) -> date:
     """First date of term `index` (0, 1, ...), always counted from the original `starts_on` (contract 4)."""
     return add_months(starts_on, term_months * index)

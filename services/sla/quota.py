@@ -142,8 +142,8 @@ def _counted(subscription: Subscription, starts_on: date, request: Request, zone
     if request.kind != "account":
         return 0
     end = _end(subscription, starts_on)
-    if subscription.ends_on is not None:
-        end = min(end, subscription.ends_on)
+    if subscription.ends_on is not None and subscription.ends_on < end:
+        end = subscription.ends_on
     return sum(
         entry.minutes
         for entry in request.work.values()

@@ -88,16 +88,6 @@ def test_a_cancellation_is_known_by_its_target_too() -> None:
     ]
 
 
-def test_support_facts_say_nothing_yet() -> None:
-    story = Telling().at("2026-11-01 00:00")
-    told = (
-        facts.RequestOpened("A-1", None, "T-1", "down", "account", Instant(0)),
-        facts.WorkLogged("A-1", "T-1", "W-1", 30, Instant(0)),
-        facts.ClockAdvanced(),
-    )
-    assert story.tell(*told) == []
-
-
 def test_what_is_due_is_concluded_before_the_fact_of_the_entry() -> None:
     """The correction comes with the entry that closes the month: first the close, then the restatement."""
     story = november(after("2026-11-10 10:00", 5 * HOUR))
