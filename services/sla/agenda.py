@@ -47,9 +47,12 @@ class Agenda:
     def first(self) -> Due | None:
         """What is due first."""
         heap, current = self._heap, self._current
-        while heap and current.get(_thing(heap[0])) != heap[0].at:
+        while heap:
+            due = heap[0]
+            if current.get((due.kind, due.ticket or due.subscription)) == due.at:
+                return due
             heapq.heappop(heap)
-        return heap[0] if heap else None
+        return None
 
     def take(self) -> Due:
         """Takes what is due first off the agenda."""

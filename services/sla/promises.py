@@ -34,6 +34,14 @@ class JournalBroken(RuntimeError):
     """A journal record that is no journal entry: folding on would lose history."""
 
 
+_WAKING = (
+    facts.RequestOpened,
+    facts.SeverityChanged,
+    facts.FirstResponseSent,
+    facts.RequestWithdrawn,
+)
+"""The facts that change when time next concludes something of a request."""
+
 Decide = Callable[[Any], list[Unstamped]]
 """What a fact of one type concludes; raises Rejected for one that makes no sense."""
 
@@ -145,7 +153,8 @@ class Promises:
 
     def _requested(self, fact: facts.TicketFact) -> list[Unstamped]:
         found = self._requests.decided(fact)
-        self._attend(fact.ticket)
+        if type(fact) in _WAKING:
+            self._attend(fact.ticket)
         return found
 
     def _timeline(self, target: str) -> Timeline:

@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from fractions import Fraction
 from functools import lru_cache, partial
 
-from services.sla.deadlines import Request
+from services.sla.deadlines import Entry, Request
 from services.sla.spoken import Unstamped
 from services.sla.subscriptions import Subscription, Year
 from services.sla.terms import Book
@@ -72,10 +72,8 @@ def restated(
     return said
 
 
-def worked(subscription: Subscription, ticket: str, request: Request, book: Book) -> list[Unstamped]:
-    """What is concluded when the work on `ticket`, or its kind, has changed."""
-    if ticket not in subscription.worked:
-        subscription.worked[ticket] = None
+def reclassified(subscription: Subscription, ticket: str, request: Request, book: Book) -> list[Unstamped]:
+    """What is concluded when the kind of a request has changed: all its work comes along."""
     said: list[Unstamped] = []
     for starts_on in subscription.years:
         if changed := _recount(subscription, starts_on, ticket, request, book.zone):
@@ -83,11 +81,35 @@ def worked(subscription: Subscription, ticket: str, request: Request, book: Book
     return said
 
 
+def entered(
+    subscription: Subscription, ticket: str, request: Request, before: Entry | None, after: Entry, book: Book
+) -> list[Unstamped]:
+    """What is concluded when an entry of the request has become `after`; `before` None: it is new."""
+    subscription.worked[ticket] = None
+    said: list[Unstamped] = []
+    if request.kind != "account":
+        return said
+    for starts_on, year in subscription.years.items():
+        in_year = _dates(subscription, starts_on)
+        minutes = year.counted.get(ticket, 0) + _minutes(after, in_year, book.zone)
+        if before is not None:
+            minutes -= _minutes(before, in_year, book.zone)
+        if changed := _used(subscription, starts_on, ticket, minutes):
+            said += changed + _warnings(subscription, starts_on, book)
+    return said
+
+
 def _recount(
     subscription: Subscription, starts_on: date, ticket: str, request: Request, zone: str
 ) -> list[Unstamped]:
+    in_year = _dates(subscription, starts_on)
+    minutes = sum(_minutes(entry, in_year, zone) for entry in request.work.values())
+    return _used(subscription, starts_on, ticket, minutes if request.kind == "account" else 0)
+
+
+def _used(subscription: Subscription, starts_on: date, ticket: str, minutes: int) -> list[Unstamped]:
+    """Says how much of the year is used now that `minutes` of it are the ticket's, if that is news."""
     year = subscription.years[starts_on]
-    minutes = _counted(subscription, starts_on, request, zone)
     before = year.counted.get(ticket, 0)
     if minutes == before:
         return []
@@ -137,18 +159,15 @@ def _quota(subscription: Subscription, starts_on: date, book: Book, today: date)
     return int(annual // Fraction(version.terms.quota.chf_per_hour)) * 60, version.version
 
 
-def _counted(subscription: Subscription, starts_on: date, request: Request, zone: str) -> int:
-    """The minutes of a request that count in the year: of kind account, done on its dates in the window."""
-    if request.kind != "account":
-        return 0
+def _dates(subscription: Subscription, starts_on: date) -> tuple[date, date]:
+    """The year's dates in the service window: the first, and the first after them."""
     end = _end(subscription, starts_on)
-    if subscription.ends_on is not None and subscription.ends_on < end:
-        end = subscription.ends_on
-    return sum(
-        entry.minutes
-        for entry in request.work.values()
-        if starts_on <= calendar.local_date(entry.at, zone) < end
-    )
+    return starts_on, end if subscription.ends_on is None else min(end, subscription.ends_on)
+
+
+def _minutes(entry: Entry, dates: tuple[date, date], zone: str) -> int:
+    """The entry's minutes if it was done on one of the dates."""
+    return entry.minutes if dates[0] <= calendar.local_date(entry.at, zone) < dates[1] else 0
 
 
 def _next_year(subscription: Subscription) -> date:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from services.sla import deadlines, quota, subscriptions
 from services.sla.deadlines import Concluded, Entry, Judged, Request
 from services.sla.history import History
 from services.sla.rejection import Rejected
 from services.sla.spoken import Unstamped
+from services.sla.subscriptions import Subscription
 from services.sla.support_hours import SupportHours
 from shared import calendar, facts, outcomes
 from shared.time import Instant
@@ -20,6 +23,15 @@ class Requests:
     def __init__(self, history: History) -> None:
         self._history = history
         self._hours: dict[int, SupportHours] = {}
+        # Closing is no response, reopening starts no new wait: nothing follows from either.
+        self._decide: dict[type[Any], Callable[[Request, Any], list[Unstamped]]] = {
+            facts.WorkLogged: self._logged,
+            facts.WorkCorrected: self._corrected,
+            facts.SeverityChanged: self._severity_changed,
+            facts.FirstResponseSent: self._responded,
+            facts.RequestWithdrawn: self._withdrawn,
+            facts.RequestClassified: self._classified,
+        }
 
     def decided(self, fact: facts.TicketFact) -> list[Unstamped]:
         """What `fact` concludes. Raises Rejected for one that makes no sense."""
@@ -30,26 +42,8 @@ class Requests:
             raise Rejected(f"ticket {fact.ticket} was never opened")
         if request.account != fact.account:
             raise Rejected(f"ticket {fact.ticket} is not of account {fact.account}")
-        match fact:
-            case facts.WorkLogged():
-                return self._logged(request, fact)
-            case facts.WorkCorrected():
-                return self._corrected(request, fact)
-            case facts.SeverityChanged():
-                judged = self._judged(request)
-                if deadlines.severity_changed(request, judged, fact.severity, fact.at):
-                    return [self._due(fact.ticket, request)]
-            case facts.FirstResponseSent():
-                if (concluded := deadlines.responded(request, fact.at)) is not None:
-                    return [self._said(fact.ticket, request, concluded)]
-            case facts.RequestWithdrawn():
-                deadlines.withdrawn(request)
-            case facts.RequestClassified():
-                request.kind = fact.kind
-                return self._counted(fact.ticket, request) if request.work else []
-            case _:
-                pass  # closing is no response, reopening starts no new wait
-        return []
+        decide = self._decide.get(type(fact))
+        return [] if decide is None else decide(request, fact)
 
     def on_time(self, ticket: str) -> list[Unstamped]:
         """What is concluded because the request wakes."""
@@ -84,27 +78,48 @@ class Requests:
         deadlines.opened(request, self._judged(request))
         return [self._due(fact.ticket, request)]
 
+    def _severity_changed(self, request: Request, fact: facts.SeverityChanged) -> list[Unstamped]:
+        said = deadlines.severity_changed(request, self._judged(request), fact.severity, fact.at)
+        return [self._due(fact.ticket, request)] if said else []
+
+    def _responded(self, request: Request, fact: facts.FirstResponseSent) -> list[Unstamped]:
+        concluded = deadlines.responded(request, fact.at)
+        return [] if concluded is None else [self._said(fact.ticket, request, concluded)]
+
+    def _withdrawn(self, request: Request, fact: facts.RequestWithdrawn) -> list[Unstamped]:
+        del fact
+        deadlines.withdrawn(request)
+        return []
+
+    def _classified(self, request: Request, fact: facts.RequestClassified) -> list[Unstamped]:
+        request.kind = fact.kind
+        if not request.covered or not request.work:
+            return []
+        return quota.reclassified(self._asked_under(request), fact.ticket, request, self._history.book)
+
     def _logged(self, request: Request, fact: facts.WorkLogged) -> list[Unstamped]:
         if fact.entry in request.work:
             raise Rejected(f"ticket {fact.ticket} has an entry {fact.entry} already; correct it instead")
-        return self._entered(request, fact)
+        return self._entered(request, fact, None)
 
     def _corrected(self, request: Request, fact: facts.WorkCorrected) -> list[Unstamped]:
         if fact.entry not in request.work:
             raise Rejected(f"ticket {fact.ticket} has no entry {fact.entry}")
-        return self._entered(request, fact)
+        return self._entered(request, fact, request.work[fact.entry])
 
-    def _entered(self, request: Request, fact: facts.WorkLogged | facts.WorkCorrected) -> list[Unstamped]:
+    def _entered(
+        self, request: Request, fact: facts.WorkLogged | facts.WorkCorrected, before: Entry | None
+    ) -> list[Unstamped]:
         if fact.minutes < 0:
             raise Rejected("minutes cannot be negative")
-        request.work[fact.entry] = Entry(fact.minutes, fact.at)
-        return self._counted(fact.ticket, request)
-
-    def _counted(self, ticket: str, request: Request) -> list[Unstamped]:
+        request.work[fact.entry] = after = Entry(fact.minutes, fact.at)
         if not request.covered:
             return []
-        subscription = self._history.subscriptions[request.subscription]
-        return quota.worked(subscription, ticket, request, self._history.book)
+        subscription = self._asked_under(request)
+        return quota.entered(subscription, fact.ticket, request, before, after, self._history.book)
+
+    def _asked_under(self, request: Request) -> Subscription:
+        return self._history.subscriptions[request.subscription]
 
     def _judged(self, request: Request) -> Judged:
         """What the request is judged by: the document it was recorded under, for ever."""

@@ -1,4 +1,4 @@
-"""Random calendars and arrivals: where the product's open time and the minute-by-minute model do not agree."""
+"""Random calendars and arrivals: where the product's open time and the minute-by-minute model disagree."""
 
 from __future__ import annotations
 
