@@ -40,7 +40,7 @@ one half they were shared, and every figure is the worse for it.
 - **Support** (`bench/support.py`): journal entries as bytes in, outcomes as bytes out, digests and all: first
   responses, classifications, work and closings of requests that are all open. *two*: a process for each core,
   each with a journal partition of as many requests. `reading_per_second` is decoding and digesting the same
-  bytes alone, `few_per_second` the same facts about 100 requests.
+  bytes alone.
 - **Intake** (`bench/intake.py`): mails that lie in a mailbox (Dovecot's where it is installed) until the last
   is committed with its request and fact, in one process.
 - **Agent** (`bench/probe.py`): one agent, a TCP check a second for each target, all due at the same

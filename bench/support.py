@@ -1,8 +1,7 @@
 """The promises fold with 100,000 open requests: facts a second, and what the deadline of one request costs.
 
 Without a broker: the fold takes journal entries as bytes and gives outcomes as bytes, digests and all, as in
-the service. *few* is the same facts about 100 open requests: what the number of open ones costs. *reading* is
-decoding and digesting those bytes and nothing else.
+the service. *reading* is decoding and digesting those bytes and nothing else.
 """
 
 from __future__ import annotations
@@ -35,7 +34,6 @@ _SEVERITIES: tuple[Severity, ...] = ("serious", "moderate", "limited")
 def measure(requests: int, told: int) -> dict[str, Any]:
     """Opens `requests`, then folds `told` facts about them."""
     many, opening = _folded(requests, told)
-    few, _ = _folded(100, told)
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         both = [one for one, _ in pool.map(_folded, [requests] * 2, [told] * 2)]
     return {
@@ -45,7 +43,6 @@ def measure(requests: int, told: int) -> dict[str, Any]:
         "facts_per_second": many["per_second"],
         "two_processes_per_second": sum(one["per_second"] for one in both),
         "outcomes_per_fact": many["outcomes_per_fact"],
-        "few_per_second": few["per_second"],
         "reading_per_second": _reading(told),
         "deadline_us": deadline_us(),
     }

@@ -30,6 +30,7 @@ _minutes: dict[str, int] = {}
 _MOST_MINUTES = 65_536
 
 
+@lru_cache(maxsize=65_536)
 def parse_instant(text: str) -> Instant:
     """The instant `text` names, to the millisecond.
 
@@ -66,6 +67,7 @@ _SECOND_TEXTS = tuple(_SECONDS)
 _MILLISECOND_TEXTS = tuple(_MILLISECONDS)
 
 
+@lru_cache(maxsize=65_536)
 def format_instant(ms: int) -> str:
     """The one way `ms` is written: RFC 3339, UTC, three decimals, `Z`."""
     minute, rest = divmod(ms, MINUTE)
