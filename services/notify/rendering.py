@@ -18,6 +18,7 @@ from services.notify.settings import Language
 from shared.mail.composing import harmless
 
 _COLUMNS = 72
+_LABEL_MOST = 32
 _SUBJECT_MOST = 200
 
 
@@ -83,20 +84,23 @@ def _block(part: str) -> Block:
     return Block(text=text)
 
 
+def _row(label: str, value: str, width: int) -> str:
+    """A label and its value beside it; below it where the label takes the room."""
+    before = f"{label:<{width}}" if len(label) < width else " " * width
+    filled = textwrap.fill(
+        before + value,
+        _COLUMNS,
+        subsequent_indent=" " * width,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return filled if len(label) < width else f"{label}\n{filled}"
+
+
 def _plain(block: Block) -> str:
     if block.rows:
-        width = max(len(label) for label, _ in block.rows) + 2
-        lines = [
-            textwrap.fill(
-                f"{label + ':':<{width}}{value}",
-                _COLUMNS,
-                subsequent_indent=" " * width,
-                break_long_words=False,
-                break_on_hyphens=False,
-            )
-            for label, value in block.rows
-        ]
-        text = "\n".join(lines)
+        width = min(max(len(label) for label, _ in block.rows), _LABEL_MOST) + 2
+        text = "\n".join(_row(label + ":", value, width) for label, value in block.rows)
     else:
         text = block.link or textwrap.fill(
             block.text, _COLUMNS, break_long_words=False, break_on_hyphens=False
