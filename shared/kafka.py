@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias, cast
 
 import structlog
+from aiokafka.errors import CommitFailedError, IllegalStateError
 from aiokafka.structs import ConsumerRecord, RecordMetadata
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
@@ -267,6 +268,15 @@ async def send(
         correlation_id=headers["ce_id"],
         no_confirm=True,
     )
+
+
+async def commit_taken(consumer: Any, reached: dict[Any, int], service: str) -> None:
+    """Commits the offsets up to which a `service` with a database of its own has taken. Refused because the
+    partitions went to another instance, it is no loss: that one finds in the database what was taken."""
+    try:
+        await consumer.commit(reached)
+    except (CommitFailedError, IllegalStateError) as error:
+        log.warning(f"{service}.commit.refused", error=str(error))
 
 
 async def bury(

@@ -14,7 +14,6 @@ from typing import Any
 
 import structlog
 from aiokafka import TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError
 from faststream.kafka import KafkaBroker
 from sqlalchemy import Engine
 
@@ -24,7 +23,7 @@ from services.billing.warnings import note, warning_in
 from shared.cloudevents import Origin
 from shared.codec import Undecodable, decode_credit
 from shared.database import Clock
-from shared.kafka import Batch, bury, subscribe_batches
+from shared.kafka import Batch, bury, commit_taken, subscribe_batches
 from shared.outcomes import QuotaRestored
 from shared.settings import KafkaSettings
 from shared.topics import CREDITS, QUOTA
@@ -58,7 +57,7 @@ def subscribe(
                 taking = _take if record.topic == kafka.topic(CREDITS) else _take_warning
                 await taking(broker, kafka, engine, clock, record)
                 reached[TopicPartition(record.topic, record.partition)] = record.offset + 1
-            await _commit(consumer, reached)
+            await commit_taken(consumer, reached, "billing")
         except Exception as error:
             failed.set_exception(error)
         finally:
@@ -114,12 +113,3 @@ async def _take_warning(
             percent=warning.percent,
             restored=isinstance(warning, QuotaRestored),
         )
-
-
-async def _commit(consumer: Any, reached: dict[TopicPartition, int]) -> None:
-    """Commits what was booked. Refused because the partitions went to another instance, it is no loss: that
-    one reads the records again and finds them booked."""
-    try:
-        await consumer.commit(reached)
-    except (CommitFailedError, IllegalStateError) as error:
-        log.warning("billing.commit.refused", error=str(error))

@@ -14,7 +14,6 @@ from typing import Any, get_args
 
 import structlog
 from aiokafka import TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError
 from faststream.kafka import KafkaBroker
 from sqlalchemy import Engine
 
@@ -23,7 +22,7 @@ from services.notify.taking import Found, Result, Rules, Taken, take
 from shared import facts, outcomes
 from shared.codec import Undecodable, decode_fact, decode_outcome, type_of
 from shared.database import Clock, writing
-from shared.kafka import Batch, bury, subscribe_batches
+from shared.kafka import Batch, bury, commit_taken, subscribe_batches
 from shared.settings import KafkaSettings
 from shared.time import Instant, parse_instant
 from shared.topics import (
@@ -79,9 +78,8 @@ def subscribe(
             for result, number in counted.items():
                 metrics.RECORDS.labels(result).inc(number)
             wake.set()
-            await _commit(
-                consumer, {TopicPartition(each.topic, each.partition): each.offset + 1 for each in batch}
-            )
+            reached = {TopicPartition(each.topic, each.partition): each.offset + 1 for each in batch}
+            await commit_taken(consumer, reached, "notify")
         except Exception as error:
             failed.set_exception(error)
         finally:
@@ -158,12 +156,3 @@ def _recorded_at(record: Any) -> Instant:
             except ValueError:
                 break
     return Instant(record.timestamp)
-
-
-async def _commit(consumer: Any, reached: dict[TopicPartition, int]) -> None:
-    """Commits what was taken. Refused because the partitions went to another instance, it is no loss: that
-    one reads the records again and finds them taken."""
-    try:
-        await consumer.commit(reached)
-    except (CommitFailedError, IllegalStateError) as error:
-        log.warning("notify.commit.refused", error=str(error))

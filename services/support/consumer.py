@@ -13,7 +13,6 @@ from typing import Any
 
 import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError
 from faststream.kafka import KafkaBroker
 from msgspec import Struct
 from sqlalchemy import Connection, Engine
@@ -25,7 +24,7 @@ from services.support.subscriptions import note_subscription
 from shared.codec import Undecodable, decode_fact, decode_outcome
 from shared.database import Clock, lock_id, reading, writing
 from shared.facts import SubscriptionFact
-from shared.kafka import Batch, HistoryGone, bury, subscribe_batches
+from shared.kafka import Batch, HistoryGone, bury, commit_taken, subscribe_batches
 from shared.settings import KafkaSettings
 from shared.topics import DEADLINES, QUOTA, SUBSCRIPTION_EVENTS, Topic
 
@@ -67,7 +66,7 @@ def subscribe(
             found = [await _read(broker, kafka, record) for record in batch]
             await asyncio.to_thread(take_records, engine, settings, found, clock)
             reached = {TopicPartition(one.topic, one.partition): one.offset + 1 for one in batch}
-            await _commit(consumer, reached)
+            await commit_taken(consumer, reached, "support")
         except Exception as error:
             failed.set_exception(error)
         finally:
@@ -203,12 +202,3 @@ def _check(place: str, following: int, start: int, end: int) -> None:
             "broker than before. Point GARANT_KAFKA_BOOTSTRAP to the one this database belongs to, or start "
             "with an empty database."
         )
-
-
-async def _commit(consumer: Any, reached: dict[TopicPartition, int]) -> None:
-    """Commits what was taken. Refused because the partitions went to another instance, it is no loss: that
-    one reads from the position in the database."""
-    try:
-        await consumer.commit(reached)
-    except (CommitFailedError, IllegalStateError) as error:
-        log.warning("support.commit.refused", error=str(error))
