@@ -145,7 +145,8 @@ def _write_properties(data: Path, port: int) -> None:
 
 def _format(java: Path, data: Path, jars: list[Path]) -> None:
     cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    arguments = ["kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config", _own_file(data)]
+    # One word with `=`: an id may begin with a dash, which would pass for an option.
+    arguments = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "--config", _own_file(data)]
     done = subprocess.run([*_java(java, jars), *arguments], capture_output=True, text=True)
     if done.returncode != 0:
         raise BrokerFailed(f"Kafka could not prepare {data / 'log'}: {done.stdout}{done.stderr}".strip())
