@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -66,8 +66,8 @@ def topics(kafka_settings: KafkaSettings) -> Iterator[KafkaSettings]:
 
 @pytest.fixture
 def start_kafka(tmp_path: Path) -> Iterator[StartKafka]:
-    """`start_kafka(data=None, port=None)`: a broker process of the test's own, to stop, kill and start again
-    on the same data; whatever still runs is stopped after the test."""
+    """`start_kafka(data=None, port=None, properties=None)`: a broker process of the test's own, to stop, kill
+    and start again on the same data; whatever still runs is stopped after the test."""
     started: list[LocalKafka] = []
     settings = BrokerSettings()
     jars = fetch_jars(
@@ -77,8 +77,12 @@ def start_kafka(tmp_path: Path) -> Iterator[StartKafka]:
         _console,
     )
 
-    def start(data: Path | None = None, port: int | None = None) -> LocalKafka:
-        broker = start_local_kafka(data or tmp_path / "kafka", port or free_port(), jars, _console.print)
+    def start(
+        data: Path | None = None, port: int | None = None, properties: Mapping[str, str] | None = None
+    ) -> LocalKafka:
+        broker = start_local_kafka(
+            data or tmp_path / "kafka", port or free_port(), jars, _console.print, properties
+        )
         started.append(broker)
         return broker
 

@@ -8,7 +8,7 @@ import subprocess
 import time
 import uuid
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -64,10 +64,17 @@ def find_running(data: Path) -> LocalKafka | None:
     return LocalKafka(data, running, None) if _is_ours(running.pid, data) else None
 
 
-def start_local_kafka(data: Path, port: int, jars: list[Path], say: Callable[[str], None]) -> LocalKafka:
+def start_local_kafka(
+    data: Path,
+    port: int,
+    jars: list[Path],
+    say: Callable[[str], None],
+    properties: Mapping[str, str] | None = None,
+) -> LocalKafka:
     """Starts the broker of data directory `data` on loopback `port` and returns once it answers.
 
-    One that already runs on it is used as it is. Data survives restarts. Raises BrokerFailed.
+    One that already runs on it is used as it is. Data survives restarts. `properties` come on top of those of
+    deploy/kafka/broker.properties. Raises BrokerFailed.
     """
     data = data.resolve()
     data.mkdir(parents=True, exist_ok=True)
@@ -88,7 +95,7 @@ def start_local_kafka(data: Path, port: int, jars: list[Path], say: Callable[[st
             "Free some space, or put the data elsewhere with GARANT_HOME."
         )
     java = java_runtime()
-    _write_properties(data, port)
+    _write_properties(data, port, properties or {})
     if not (data / "log" / "meta.properties").exists():
         _format(java, data, jars)
     command = [*_java(java, jars), "kafka.Kafka", _own_file(data)]
@@ -132,13 +139,14 @@ def _java(java: Path, jars: list[Path]) -> list[str]:
     return [str(java), *JVM, f"-Dlog4j2.configurationFile={DEPLOY / 'log4j2.yaml'}", "-cp", paths]
 
 
-def _write_properties(data: Path, port: int) -> None:
+def _write_properties(data: Path, port: int, properties: Mapping[str, str]) -> None:
     controller = free_port()
     lines = common_lines() | {
         "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller}",
         "advertised.listeners": f"PLAINTEXT://{HOST}:{port}",
         "controller.quorum.voters": f"1@{HOST}:{controller}",
         "log.dirs": str(data / "log"),
+        **properties,
     }
     Path(_own_file(data)).write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
 
