@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Engine
 from shared.cloudevents import Origin, headers
 from shared.codec import decode_fact
 from shared.database import RELAYING, try_lock
+from shared.failpoints import reach
 from shared.kafka import send
 from shared.settings import KafkaSettings
 from shared.topics import TOPIC_OF, Topic, key_of
@@ -74,12 +75,16 @@ async def relay(
             await asyncio.sleep(every_s)
         while True:
             found = await _whole(_in_transaction, connection, waiting)
+            if found:
+                reach("outbox.read")
             for one in found:
                 await publish(one)  # one after another: what comes out of order is taken for a repeat
+                reach("outbox.published")
                 log.info("fact.published", sequence=one.sequence, topic=one.topic.name)
             progress()
             if found:
                 await _whole(_in_transaction, connection, mark_sent, [one.sequence for one in found])
+                reach("outbox.marked")
             else:
                 await asyncio.sleep(every_s)
     finally:

@@ -17,6 +17,7 @@ from services.billing.ledger import Entry
 from services.billing.tables import inbox, ledger_entries, quarantine
 from shared.codec import encode
 from shared.database import Clock, writing
+from shared.failpoints import reach
 from shared.money import Amount
 from shared.outcomes import Credit
 from shared.time import Instant
@@ -94,6 +95,7 @@ def book(engine: Engine, credit: Credit, origin: str, clock: Clock) -> Booked:
                 booked_at=now,
             )
         )
+        reach("billing.inbox.booking")
         return "booked"
 
 

@@ -23,6 +23,7 @@ from services.billing.warnings import note, warning_in
 from shared.cloudevents import Origin
 from shared.codec import Undecodable, decode_credit
 from shared.database import Clock
+from shared.failpoints import reach
 from shared.kafka import Batch, bury, commit_taken, subscribe_batches
 from shared.outcomes import QuotaRestored
 from shared.settings import KafkaSettings
@@ -52,6 +53,7 @@ def subscribe(
             return
         busy(True)
         try:
+            reach("billing.inbox.read")
             reached: dict[TopicPartition, int] = {}
             for record in batch:
                 taking = _take if record.topic == kafka.topic(CREDITS) else _take_warning
@@ -83,6 +85,7 @@ async def _take(broker: KafkaBroker, kafka: KafkaSettings, engine: Engine, clock
         return
     origin = str(Origin(CREDITS.name, record.partition, record.offset))
     result = await asyncio.to_thread(book, engine, credit, origin, clock)
+    reach("billing.inbox.booked")
     metrics.CREDITS.labels(result).inc()
     log.log(
         logging.WARNING if result == "quarantined" else logging.INFO,
@@ -105,6 +108,7 @@ async def _take_warning(
         return
     if warning is not None:
         result = await asyncio.to_thread(note, engine, warning, clock)
+        reach("billing.inbox.noted")
         metrics.WARNINGS.labels(result).inc()
         log.info(
             f"billing.warning.{result}",

@@ -21,6 +21,7 @@ from services.sla.app.ownership import check_history, die
 from shared.cloudevents import ORIGIN, Origin, headers, origin_of
 from shared.codec import encode, is_object, type_of
 from shared.facts import ClockAdvanced
+from shared.failpoints import reach
 from shared.kafka import Batch, bury, send, subscribe_batches
 from shared.outcomes import Source
 from shared.settings import KafkaSettings
@@ -114,6 +115,7 @@ class Intake:
                 return False
             data = encode(ClockAdvanced())
             await self._write([(data, None, None, "ClockAdvanced")])
+            reach("sla.journal.ticked")
         metrics.ENTRIES.labels("clock").inc()
         return True
 
@@ -126,6 +128,7 @@ class Intake:
             die(WORKER, error)
 
     async def _journal(self, batch: Batch) -> None:
+        reach("sla.journal.read")
         news: list[tuple[bytes, Source | None, Origin | None, str]] = []
         for record in batch:
             topic = self._logical[record.topic]
@@ -148,6 +151,7 @@ class Intake:
                 metrics.ENTRIES.labels(topic.name).inc()
             elif topic in OF_THE_ACCOUNT or self._partition == 0:
                 await bury(self._broker, self._settings, record, topic.name, reason, "sla")
+                reach("sla.journal.buried")
         if news:
             await self._write(news)
 
@@ -171,8 +175,10 @@ class Intake:
             acks.append(
                 await send(self._broker, topic, data, key=None, headers=named, partition=self._partition)
             )
+        reach("sla.journal.sent")
         for written in await asyncio.gather(*acks):
             self.written = max(self.written, written.offset)
+        reach("sla.journal.written")
 
 
 def _unfit(value: bytes, topic: Topic) -> str | None:

@@ -19,6 +19,7 @@ from services.sla.app.uptime_worker import commit
 from services.sla.promises import Promises
 from services.sla.spoken import Spoken
 from shared.cloudevents import Origin, headers, origin_of
+from shared.failpoints import reach
 from shared.kafka import Batch, send, subscribe_batches
 from shared.settings import KafkaSettings
 from shared.topics import JOURNAL, TOPIC_OF, key_of
@@ -115,6 +116,7 @@ class PromisesWorker:
         await self.ownership.take(lambda: self._fold(batch), self._save_sometimes)
 
     async def _fold(self, batch: Batch) -> None:
+        reach("sla.promises.read")
         acks, oldest = [], self._clock()
         for record in batch:
             share = self.shares.get(record.partition)
@@ -128,8 +130,10 @@ class PromisesWorker:
             if spoken:
                 oldest = min(oldest, record.timestamp)
                 acks += [await self._publish(record.partition, each, record.timestamp) for each in spoken]
-        await asyncio.gather(*acks)
         if acks:
+            reach("sla.promises.sent")
+            await asyncio.gather(*acks)
+            reach("sla.promises.published")
             metrics.TAKEN_AFTER.observe(max(self._clock() - oldest, 0) / 1_000)
         for partition, share in self.shares.items():
             metrics.POSITION.labels(partition).set(share.position)
@@ -158,6 +162,7 @@ class PromisesWorker:
             share = self.shares[partition]
             if share.saved != share.position:
                 await snapshots.save(self._broker, self._settings, partition, share.snapshot, share.slot)
+                reach("sla.promises.saved")
                 share.slot = snapshots.SLOTS[1 - snapshots.SLOTS.index(share.slot)]
                 share.saved = share.position
                 offsets[TopicPartition(self._settings.topic(JOURNAL), partition)] = share.position + 1
@@ -171,6 +176,7 @@ class PromisesWorker:
         place = TopicPartition(self._settings.topic(JOURNAL), partition)
         ends = await self.subscriber.consumer.end_offsets([place])
         self.shares[partition] = share = Share(snapshot, slot, ends[place])
+        reach("sla.promises.restored")
         log.info("promises.restored", partition=partition, position=share.position, behind=share.end)
         return share.position + 1
 

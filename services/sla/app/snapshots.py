@@ -19,6 +19,7 @@ from msgspec import Struct
 from services.sla.history import STATE_VERSION, History
 from shared.cloudevents import headers
 from shared.codec import encode_state, state_decoder
+from shared.failpoints import reach
 from shared.kafka import read_topic, send
 from shared.settings import KafkaSettings
 from shared.topics import PROMISES_STATE
@@ -67,6 +68,7 @@ async def save(
     await asyncio.gather(
         *[await keep(f"{slot}/{number}".encode(), piece) for number, piece in enumerate(pieces)]
     )
+    reach("sla.promises.pieces-saved")
     manifest = Manifest(STATE_VERSION, slot, len(pieces), sha256(data).hexdigest(), snapshot.history.position)
     await (await keep(MANIFEST_KEY, encode_state(manifest)))
 

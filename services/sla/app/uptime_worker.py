@@ -20,6 +20,7 @@ from services.sla.states import STATE_VERSION, TargetState, observe
 from shared.cloudevents import Origin, headers
 from shared.codec import Undecodable, decode_probe_fact, encode, encode_state, state_decoder
 from shared.facts import ProbeFact, TargetObserved, TargetStateChanged
+from shared.failpoints import reach
 from shared.kafka import Batch, bury, read_topic, send, subscribe_batches
 from shared.settings import KafkaSettings
 from shared.topics import PROBE_RESULTS, UPTIME_CHANGES, UPTIME_STATE
@@ -99,6 +100,7 @@ class UptimeWorker:
         await self.ownership.attend(self._save_sometimes)
 
     async def _fold(self, batch: Batch) -> None:
+        reach("sla.uptime.read")
         said: list[tuple[int, int, Sequence[TargetStateChanged | TargetObserved], int]] = []
         partition, share = -1, None
         for record in batch:
@@ -119,6 +121,7 @@ class UptimeWorker:
             if found:
                 said.append((partition, offset, found, record.timestamp))
         metrics.RESULTS.inc(len(batch))
+        reach("sla.uptime.folded")
         await self._publish(said)
 
     async def _publish(
@@ -134,7 +137,10 @@ class UptimeWorker:
                 )
                 acks.append(await send(self._broker, topic, data, key=fact.target.encode(), headers=named))
                 metrics.CHANGES.labels(type(fact).__name__).inc()
-        await asyncio.gather(*acks)
+        if acks:
+            reach("sla.uptime.sent")
+            await asyncio.gather(*acks)
+            reach("sla.uptime.published")
 
     async def _save_sometimes(self) -> None:
         if time.monotonic() - self._saved_at >= self._save_every_s:
@@ -152,6 +158,7 @@ class UptimeWorker:
                     data = encode_state(Saved(STATE_VERSION, state))
                     acks.append(await self._keep(topic, b"=" + target.encode(), data, partition))
         await asyncio.gather(*acks)
+        reach("sla.uptime.states-saved")
         acks = [
             await self._keep(
                 topic, POSITION_KEY, encode_state(Position(STATE_VERSION, share.position)), partition
@@ -159,6 +166,7 @@ class UptimeWorker:
             for partition, share in changed.items()
         ]
         await asyncio.gather(*acks)
+        reach("sla.uptime.saved")
         offsets = {}
         for partition, share in changed.items():
             share.saved = share.position
@@ -175,6 +183,7 @@ class UptimeWorker:
     async def _restore(self, partition: int) -> int:
         """Reads the saved states of `partition`; returns the offset to go on from."""
         self.shares[partition] = share = await asyncio.to_thread(restored, self._settings, partition)
+        reach("sla.uptime.restored")
         log.info("uptime.restored", partition=partition, targets=len(share.states), position=share.position)
         return share.position + 1
 
