@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import structs
 from pydantic import BaseModel, Field
 
+from services.billing.holding import HeldCredit
 from services.billing.invoice import Draft, Line
 from services.billing.ledger import Balance, Due, Entry
 from services.billing.statements import Invoice, Quarantined
@@ -58,7 +59,8 @@ class ShownCredit(BaseModel):
     used: str
     settled: str
     open: str
-    held: bool = Field(description="Not deducted: revisions are missing or do not add up")
+    held: bool = Field(description="Not deducted until a person releases it: beyond a cap")
+    incomplete: bool = Field(description="Not deducted: revisions are missing or do not add up")
 
     @classmethod
     def of(cls, balance: Balance) -> ShownCredit:
@@ -73,7 +75,8 @@ class ShownCredit(BaseModel):
             used=format_amount(balance.used),
             settled=format_amount(balance.settled),
             open=format_amount(balance.open),
-            held=not balance.agrees,
+            held=balance.held,
+            incomplete=not balance.agrees,
         )
 
 
@@ -104,6 +107,7 @@ class ShownEntry(BaseModel):
     invoice: str | None
     reverses: int | None
     note: str | None
+    held: bool = Field(description="Beyond a cap, or of a credit that was, and not released")
 
     @classmethod
     def of(cls, entry: Entry) -> ShownEntry:
@@ -119,6 +123,7 @@ class ShownEntry(BaseModel):
             invoice=entry.invoice,
             reverses=entry.reverses,
             note=entry.note,
+            held=entry.held,
         )
 
 
@@ -148,6 +153,7 @@ class ShownDraft(BaseModel):
     lines: list[ShownLine]
     total: str
     carried_over: str = Field(description="Open credit left for the invoice after this one")
+    held: str = Field(description="Open credit beyond a cap: not deducted until a person releases it")
 
     @classmethod
     def of(cls, draft: Draft) -> ShownDraft:
@@ -193,6 +199,24 @@ class ShownDue(BaseModel):
             currency=due.currency,
             reason=due.reason,
         )
+
+
+class ShownHeld(BaseModel):
+    account: str
+    subscription: str
+    credit: str
+    amount: str = Field(description="All of it that is open: a credit is held whole")
+    currency: str
+    because: str = Field(description="The cap it is beyond: account-day or day (over all accounts)")
+    cap: str
+    passed: str = Field(description="What had passed by itself that day under that cap")
+    day: date = Field(description="The local date on which it was booked")
+    held_at: str
+
+    @classmethod
+    def of(cls, held: HeldCredit) -> ShownHeld:
+        money = {name: format_amount(getattr(held, name)) for name in ("amount", "cap", "passed")}
+        return cls(**{**structs.asdict(held), **money, "held_at": format_instant(held.held_at)})
 
 
 class Owed(BaseModel):
@@ -254,4 +278,5 @@ def _document(found: Draft | Invoice) -> dict[str, Any]:
         "lines": [ShownLine.of(line) for line in found.lines],
         "total": format_amount(found.total),
         "carried_over": format_amount(found.carried_over),
+        "held": format_amount(found.held),
     }

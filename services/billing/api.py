@@ -12,7 +12,7 @@ from fastapi import FastAPI, Response
 from fastapi.responses import HTMLResponse
 from sqlalchemy import Engine
 
-from services.billing import answers, bodies, issuing, metrics, statements
+from services.billing import answers, bodies, holding, issuing, metrics, statements
 from services.billing.booking import entries_of
 from services.billing.declaring import Contradiction, Unknown, declare, every_subscription, subscription_of
 from services.billing.ledger import balances
@@ -177,6 +177,18 @@ def _books(api: FastAPI, engine: Engine, rules: issuing.Rules, clock: Clock, may
         issuing.settle(
             engine, subscription, body.credit, body.hundredths(), body.settlement, body.reason, clock
         )
+        return credits(subscription)
+
+    @api.get("/held", dependencies=may, tags=["needs a person"])
+    def held() -> list[answers.ShownHeld]:
+        """Credits beyond a cap: booked, and on no invoice until a person releases them."""
+        with reading(engine) as connection:
+            return [answers.ShownHeld.of(one) for one in holding.held_now(connection)]
+
+    @api.post("/subscriptions/{subscription}/releases", dependencies=may, tags=["needs a person"])
+    def release(subscription: str, body: bodies.Releasing) -> list[answers.ShownCredit]:
+        """Lets the next invoice use a held credit. Said again under its id it changes nothing."""
+        holding.release(engine, subscription, body.said(), clock)
         return credits(subscription)
 
     @api.get("/owed", dependencies=may, tags=["needs a person"])

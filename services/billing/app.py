@@ -15,6 +15,7 @@ from services.billing import metrics
 from services.billing.api import build_api
 from services.billing.consumer import subscribe
 from services.billing.database import BOOKS
+from services.billing.holding import held_amounts, held_now
 from services.billing.issuing import issue_due
 from services.billing.relay import mark_sent, waiting
 from services.billing.settings import TOKEN, BillingSettings
@@ -49,7 +50,7 @@ async def _run(
     settings: BillingSettings, kafka: KafkaSettings, engine: Engine, token: str, clock: Clock
 ) -> None:
     pulse, kept = Pulse("booking"), Connection(kafka, "billing")
-    subscriber = subscribe(kept.broker, kafka, engine, clock, pulse.busy, kept.failed)
+    subscriber = subscribe(kept.broker, kafka, engine, clock, pulse.busy, kept.failed, settings.caps)
     api = build_api(engine, settings.rules, token, clock, pulse.stuck, lambda: kept.wrong(subscriber))
     parts = {
         "booking": kept.hold(),
@@ -91,5 +92,7 @@ def _issue_once(settings: BillingSettings, engine: Engine, clock: Clock) -> list
     metrics.INVOICES.inc(len(issued))
     with reading(engine) as connection:
         metrics.QUARANTINED.set(len(quarantined(connection)))
+        held = held_now(connection)
         metrics.NEEDS_PERSON.set(len(owed_now(connection)) + len(invoiced_after_end(connection)))
+    metrics.tell_held(held_amounts(held), len(held))
     return issued

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
+from services.billing.holding import Release
 from shared.facts import SubscriptionCancelled, SubscriptionChanged, SubscriptionStarted
 from shared.money import Amount, parse_amount
 
@@ -125,6 +126,24 @@ class Settlement(Body):
 
     def hundredths(self) -> Amount:
         return parse_amount(self.amount)
+
+
+class Releasing(Body):
+    """A person's word that a credit beyond a cap may be used: signed by `author`, with why.
+
+    `release` is an id of the caller's: the same one again releases nothing twice. `amount`, where given, is
+    what the person saw held; if another amount is held by now, nothing is released.
+    """
+
+    release: Id
+    credit: str
+    author: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+    reason: Reason
+    amount: Money | None = None
+
+    def said(self) -> Release:
+        amount = None if self.amount is None else parse_amount(self.amount)
+        return Release(self.credit, self.release, self.author, self.reason, amount)
 
 
 class Resolution(Body):

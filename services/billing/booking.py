@@ -8,13 +8,16 @@ is still a repeat.
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, Row, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, insert, or_, select, update
 
+from services.billing.caps import DEFAULT_CAPS, Caps
+from services.billing.checking import CHECKED, IS_HELD, ask, keep
 from services.billing.database import lock_subscription
 from services.billing.ledger import Entry
-from services.billing.tables import inbox, ledger_entries, quarantine
+from services.billing.tables import cap_checks, inbox, ledger_entries, quarantine
+from shared.calendar import local_date
 from shared.codec import encode
 from shared.database import Clock, writing
 from shared.failpoints import reach
@@ -22,9 +25,11 @@ from shared.money import Amount
 from shared.outcomes import Credit
 from shared.time import Instant
 
-Booked = Literal["booked", "repeat", "quarantined"]
+Booked = Literal["booked", "held", "repeat", "quarantined"]
 
-_entry_columns = [ledger_entries.c[name] for name in Entry.__struct_fields__]
+_entry_columns: list[ColumnElement[Any]] = [
+    IS_HELD.label(name) if name == "held" else ledger_entries.c[name] for name in Entry.__struct_fields__
+]
 
 
 def unfit(credit: Credit) -> str | None:
@@ -55,12 +60,13 @@ def unfit(credit: Credit) -> str | None:
     return None
 
 
-def book(engine: Engine, credit: Credit, origin: str, clock: Clock) -> Booked:
+def book(engine: Engine, credit: Credit, origin: str, clock: Clock, caps: Caps = DEFAULT_CAPS) -> Booked:
     """Takes one record of sla.credits.
 
-    booked: a new ledger entry, whatever is known of the subscription (it is money). repeat: the same record
-    was booked before; nothing changes. quarantined: it contradicts what is booked, or itself; nothing is
-    booked and a person must decide. `origin` says where the record lay, for that person.
+    booked: a new ledger entry, whatever is known of the subscription (it is money). held: booked the same,
+    but beyond a cap: no invoice deducts it until a person releases it. repeat: the same record was booked
+    before; nothing changes. quarantined: it contradicts what is booked, or itself; nothing is booked and a
+    person must decide. `origin` says where the record lay, for that person.
     """
     record = encode(credit)
     with writing(engine) as connection:
@@ -77,9 +83,12 @@ def book(engine: Engine, credit: Credit, origin: str, clock: Clock) -> Booked:
             "journal_index": credit.journal.index,
         }
         now = clock()
+        day = local_date(now, caps.zone)
+        verdict = ask(connection, credit, day, caps)
         connection.execute(insert(inbox).values(**place, digest=sha256(record).hexdigest(), taken_at=now))
-        connection.execute(
-            insert(ledger_entries).values(
+        entry = connection.execute(
+            insert(ledger_entries)
+            .values(
                 **place,
                 kind="credit",
                 account=credit.account,
@@ -94,9 +103,11 @@ def book(engine: Engine, credit: Credit, origin: str, clock: Clock) -> Booked:
                 record=record.decode(),
                 booked_at=now,
             )
-        )
+            .returning(ledger_entries.c.sequence)
+        ).scalar_one()
+        keep(connection, entry, credit, day, verdict)
         reach("billing.inbox.booking")
-        return "booked"
+        return "held" if verdict.because and credit.amount > 0 else "booked"
 
 
 def _earlier(connection: Connection, credit: Credit) -> list[Row[tuple[str, str, str, str, str]]]:
@@ -168,13 +179,14 @@ def entries_of(connection: Connection, subscription: str) -> list[Entry]:
     """The ledger of `subscription`, in the order it was booked."""
     rows = connection.execute(
         select(*_entry_columns)
+        .outerjoin_from(ledger_entries, cap_checks, CHECKED)
         .where(ledger_entries.c.subscription == subscription)
         .order_by(ledger_entries.c.sequence)
     )
     return [_entry(row) for row in rows]
 
 
-def _entry(row: Row[tuple[object, ...]]) -> Entry:
+def _entry(row: Row[tuple[Any, ...]]) -> Entry:
     found = dict(row._mapping)
     found["amount"] = Amount(found["amount"])
     found["booked_at"] = Instant(found["booked_at"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import date
+from getpass import getuser
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ from rich.console import Console
 
 from services.billing.app import serve
 from services.billing.settings import TOKEN, BillingSettings
-from shared.calling import Service, table
+from shared.calling import Service, part, table
 from shared.settings import HomeSettings, KafkaSettings
 
 app = typer.Typer(
@@ -26,6 +27,13 @@ app = typer.Typer(
 Day = Annotated[str, typer.Argument(metavar="YYYY-MM-DD")]
 Key = Annotated[str | None, typer.Option("--key", help="Idempotency key: the same one says it only once.")]
 Port = Annotated[int | None, typer.Option(help="HTTP port.", min=1, max=65_535)]
+
+
+def _me() -> str:
+    try:
+        return getuser()
+    except (OSError, KeyError):  # a container's user may have no name
+        return "unknown"
 
 
 @app.callback(invoke_without_command=True)
@@ -102,7 +110,7 @@ def credits(subscription: str) -> None:
     """Show a subscription's credits: granted, used by invoices, open."""
     rows = _ask("GET", f"/subscriptions/{subscription}/credits")
     columns = ("credit", "granted", "used", "settled", "open", "currency", "held")
-    table(columns, ({**row, "held": "held" if row["held"] else ""} for row in rows))
+    table(columns, ({**row, "held": _why_not(row)} for row in rows))
 
 
 @app.command()
@@ -186,8 +194,32 @@ def settle(
 
 
 @app.command()
+def held() -> None:
+    """Show the credits beyond a cap, which no invoice deducts until a person releases them."""
+    columns = ("account", "credit", "amount", "currency", "because", "cap", "passed", "day", "held_at")
+    table(columns, _ask("GET", "/held"))
+
+
+@app.command()
+def release(
+    credit: str,
+    id: Annotated[str, typer.Option("--id", help="Your reference: the same releases only once.")],
+    reason: Annotated[str, typer.Option(help="Why it is right.")],
+    author: Annotated[str, typer.Option("--by", help="Who says so.", default_factory=_me)],
+    amount: Annotated[str | None, typer.Option(help="What you saw held; if it is another, refuse.")] = None,
+) -> None:
+    """Let the next invoice use a credit that a cap holds."""
+    subscription = credit.rsplit("/", 2)[0]
+    body = {"release": id, "credit": credit, "author": author, "reason": reason}
+    body |= {} if amount is None else {"amount": amount}
+    rows = _ask("POST", f"/subscriptions/{part(subscription)}/releases", body)
+    left = next(row["open"] for row in rows if row["credit"] == credit)
+    Console().print(f"released: {credit} (open: {left})", soft_wrap=True)
+
+
+@app.command()
 def owed() -> None:
-    """Show what no coming invoice settles by itself, and so needs a person."""
+    """Show what no coming invoice settles by itself, and so needs a person; what is held comes first."""
     found = _ask("GET", "/owed")
     table(("account", "subscription", "credit", "amount", "currency", "reason"), found["credits"])
     if found["invoices_after_end"]:
@@ -220,6 +252,12 @@ def _call(
     return Service(TOKEN, settings.token, settings.service_url()).call(method, path, body, key=key)
 
 
+def _why_not(credit: dict[str, Any]) -> str:
+    if credit["held"]:
+        return "beyond a cap"
+    return "incomplete" if credit["incomplete"] else ""
+
+
 def _show_subscriptions(rows: list[dict[str, Any]]) -> None:
     columns = ("subscription", "account", "price", "currency", "term", "starts_on", "ends_on", "targets")
     table(columns, ({**row, "targets": ", ".join(row["targets"])} for row in rows))
@@ -239,3 +277,5 @@ def _show_document(found: dict[str, Any]) -> None:
     console.print(f"{found['subscription']}, term {found['term_start']} to {found['term_end']} (exclusive)")
     table(("kind", "credit", "amount"), found["lines"])
     console.print(f"total {found['currency']} {found['total']}; carried over {found['carried_over']}")
+    if found["held"] != "0.00":
+        console.print(f"held, not deducted: {found['held']} (garant billing held)")

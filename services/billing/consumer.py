@@ -19,12 +19,13 @@ from sqlalchemy import Engine
 
 from services.billing import metrics
 from services.billing.booking import book, unfit
+from services.billing.caps import DEFAULT_CAPS, Caps
 from services.billing.warnings import note, warning_in
 from shared.cloudevents import Origin
 from shared.codec import Undecodable, decode_credit
 from shared.database import Clock
 from shared.failpoints import reach
-from shared.kafka import Batch, bury, commit_taken, subscribe_batches
+from shared.kafka import Batch, bury, commit_taken, into, subscribe_batches
 from shared.outcomes import QuotaRestored
 from shared.settings import KafkaSettings
 from shared.topics import CREDITS, QUOTA
@@ -32,6 +33,8 @@ from shared.topics import CREDITS, QUOTA
 log = structlog.get_logger()
 
 _AT_ONCE = 200
+_LEVELS = {"held": logging.ERROR, "quarantined": logging.WARNING}
+"""How loud what became of a credit is said: one that is held waits until a person releases it."""
 
 
 def subscribe(
@@ -41,6 +44,7 @@ def subscribe(
     clock: Clock,
     busy: Callable[[bool], None],
     failed: asyncio.Future[None],
+    caps: Caps = DEFAULT_CAPS,
 ) -> Any:
     """Makes `broker` book every credit and note every warning once it is started, and returns its subscriber.
 
@@ -56,8 +60,10 @@ def subscribe(
             reach("billing.inbox.read")
             reached: dict[TopicPartition, int] = {}
             for record in batch:
-                taking = _take if record.topic == kafka.topic(CREDITS) else _take_warning
-                await taking(broker, kafka, engine, clock, record)
+                if record.topic == kafka.topic(CREDITS):
+                    await _take(broker, kafka, engine, clock, record, caps)
+                else:
+                    await _take_warning(broker, kafka, engine, clock, record)
                 reached[TopicPartition(record.topic, record.partition)] = record.offset + 1
             await commit_taken(consumer, reached, "billing")
         except Exception as error:
@@ -69,12 +75,15 @@ def subscribe(
         broker,
         [kafka.topic(CREDITS), kafka.topic(QUOTA)],
         take,
+        into(failed),
         group_id=kafka.group("billing"),
         max_records=_AT_ONCE,
     )
 
 
-async def _take(broker: KafkaBroker, kafka: KafkaSettings, engine: Engine, clock: Clock, record: Any) -> None:
+async def _take(
+    broker: KafkaBroker, kafka: KafkaSettings, engine: Engine, clock: Clock, record: Any, caps: Caps
+) -> None:
     try:
         credit = decode_credit(record.value or b"")
         if reason := unfit(credit):
@@ -84,11 +93,11 @@ async def _take(broker: KafkaBroker, kafka: KafkaSettings, engine: Engine, clock
         metrics.CREDITS.labels("dead").inc()
         return
     origin = str(Origin(CREDITS.name, record.partition, record.offset))
-    result = await asyncio.to_thread(book, engine, credit, origin, clock)
+    result = await asyncio.to_thread(book, engine, credit, origin, clock, caps)
     reach("billing.inbox.booked")
     metrics.CREDITS.labels(result).inc()
     log.log(
-        logging.WARNING if result == "quarantined" else logging.INFO,
+        _LEVELS.get(result, logging.INFO),
         f"billing.credit.{result}",
         account=credit.account,
         credit=credit.credit,

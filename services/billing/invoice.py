@@ -38,6 +38,8 @@ class Draft(Struct, frozen=True):
     total: Amount
     carried_over: Amount
     """Open credit left for the invoice after this one."""
+    held: Amount = Amount(0)
+    """Open credit beyond a cap: on no invoice until a person releases it."""
 
 
 def draft(
@@ -48,13 +50,14 @@ def draft(
     credits: Sequence[Balance],
     *,
     round_to_5: bool = False,
+    held: Amount = Amount(0),  # noqa: B008 - a number
 ) -> Draft:
     """The invoice of a term whose fee is `fee`, with the open `credits` in the order they were booked.
 
     A credit that was lowered after it was deducted is taken back, but only out of other open credits: the
     customer never pays more than the fee. What remains of the credits, in their order, is deducted
     until nothing is left to pay; the rest is carried over. `round_to_5` brings what is left to pay to the
-    nearest 0.05 by a line of its own.
+    nearest 0.05 by a line of its own. `held` is told and not deducted.
     """
     above = [balance for balance in credits if balance.open > 0]
     below = [balance for balance in credits if balance.open < 0]
@@ -68,9 +71,8 @@ def draft(
     if round_to_5 and (rounding := (total + 2) // 5 * 5 - total):
         lines.append(Line("rounding", Amount(rounding)))
         total += rounding
-    return Draft(
-        subscription, term[0], term[1], currency, tuple(lines), Amount(total), Amount(available - deducted)
-    )
+    carried_over = Amount(available - deducted)
+    return Draft(subscription, term[0], term[1], currency, tuple(lines), Amount(total), carried_over, held)
 
 
 def _share(credits: list[Balance], most: int, kind: LineKind, sign: int) -> list[Line]:

@@ -16,7 +16,7 @@ from services.billing.booking import entries_of
 from services.billing.database import lock_subscription
 from services.billing.declaring import Contradiction, Unknown, every_subscription, subscription_of
 from services.billing.invoice import Draft, draft
-from services.billing.ledger import Balance, balances, usable
+from services.billing.ledger import Balance, balances, held_of, usable
 from services.billing.subscription import Nonsense, Subscription
 from services.billing.tables import invoice_lines, invoices, ledger_entries, voids
 from shared.calendar import local_date
@@ -74,21 +74,27 @@ def preview(connection: Connection, known: Subscription, term: tuple[date, date]
     The fee is the price in force on the term's first date: a change inside a term counts from the next one
     on, and a term that was begun is invoiced whole.
     """
-    found = open_credits(connection, known)
-    fee = known.price_on(term[0])
+    started = known.started
+    found = balances(entries_of(connection, started.subscription))
     return draft(
-        known.started.subscription, term, fee, known.started.currency, found, round_to_5=rules.round_to_5
+        started.subscription,
+        term,
+        known.price_on(term[0]),
+        started.currency,
+        _open(found, known),
+        round_to_5=rules.round_to_5,
+        held=held_of(found, started.account, started.currency),
     )
 
 
 def open_credits(connection: Connection, known: Subscription) -> Sequence[Balance]:
     """The credits an invoice of this subscription may deduct or take back, in the order they were booked."""
+    return _open(balances(entries_of(connection, known.started.subscription)), known)
+
+
+def _open(found: Sequence[Balance], known: Subscription) -> Sequence[Balance]:
     started = known.started
-    return [
-        balance
-        for balance in balances(entries_of(connection, started.subscription))
-        if balance.open and usable(balance, started.account, started.currency)
-    ]
+    return [one for one in found if one.open and usable(one, started.account, started.currency)]
 
 
 def _issue(
@@ -117,6 +123,7 @@ def _issue(
             currency=started.currency,
             total=found.total,
             carried_over=found.carried_over,
+            held=found.held,
         )
     )
     for place, line in enumerate(found.lines, start=1):

@@ -39,6 +39,8 @@ class Entry(Struct, frozen=True):
     invoice_line: int | None = None
     reverses: int | None = None
     note: str | None = None
+    held: bool = False
+    """Beyond a cap, or of a credit that is: no person has released it yet."""
 
 
 class Balance(Struct, frozen=True):
@@ -57,6 +59,8 @@ class Balance(Struct, frozen=True):
     """Paid out (positive) or waived (negative) by a person."""
     revisions: tuple[int, ...]
     last_total: Amount
+    beyond: Amount = Amount(0)
+    """What its held revisions add up to; at zero or below, nothing of it is beyond a cap any more."""
 
     @property
     def open(self) -> Amount:
@@ -66,9 +70,17 @@ class Balance(Struct, frozen=True):
     def agrees(self) -> bool:
         """Whether revisions 1 to n are all booked and add up to what the SLA service last said.
 
-        Until they do the credit is held: it is neither deducted nor taken back, and a person is told.
+        Until they do the credit is incomplete: it is neither deducted nor taken back, and a person is told.
         """
         return self.revisions == tuple(range(1, len(self.revisions) + 1)) and self.granted == self.last_total
+
+    @property
+    def held(self) -> bool:
+        """Whether no invoice may deduct it until a person releases it: a credit is held as a whole.
+
+        One below zero is not: to take back is never held.
+        """
+        return self.beyond > 0 and self.open > 0
 
 
 def balances(entries: Iterable[Entry]) -> list[Balance]:
@@ -104,6 +116,7 @@ def _granted(old: Balance | None, entry: Entry) -> Balance:
             settled=Amount(0),
             revisions=(entry.revision,),
             last_total=entry.total,
+            beyond=Amount(entry.amount if entry.held else 0),
         )
     newest = entry.revision > max(old.revisions)
     return replace(
@@ -111,16 +124,29 @@ def _granted(old: Balance | None, entry: Entry) -> Balance:
         granted=Amount(old.granted + entry.amount),
         revisions=tuple(sorted((*old.revisions, entry.revision))),
         last_total=entry.total if newest else old.last_total,
+        beyond=Amount(old.beyond + (entry.amount if entry.held else 0)),
     )
 
 
 def usable(balance: Balance, account: str, currency: str) -> bool:
     """Whether an invoice of `account` in `currency` may deduct this credit or take it back."""
-    return balance.agrees and balance.account == account and balance.currency == currency
+    fits = balance.account == account and balance.currency == currency
+    return balance.agrees and not balance.held and fits
+
+
+def held_of(found: Iterable[Balance], account: str, currency: str) -> Amount:
+    """What an invoice of `account` in `currency` could deduct if it were not held."""
+    mine = (one for one in found if (one.account, one.currency) == (account, currency))
+    return Amount(sum(one.open for one in mine if one.held))
 
 
 Reason = Literal[
-    "subscription-ended", "cannot-be-taken-back", "unknown-subscription", "held", "other-account-or-currency"
+    "beyond-cap",
+    "subscription-ended",
+    "cannot-be-taken-back",
+    "unknown-subscription",
+    "incomplete",
+    "other-account-or-currency",
 ]
 
 
@@ -147,10 +173,12 @@ def owed(found: Iterable[Balance], *, account: str | None, currency: str | None,
     for balance in found:
         if balance.open == 0 and balance.agrees:
             continue
-        if account is None:
+        if balance.held:
+            shown.append(_due(balance, "beyond-cap", balance.open))
+        elif account is None:
             shown.append(_due(balance, "unknown-subscription", balance.open))
         elif not balance.agrees:
-            shown.append(_due(balance, "held", balance.open))
+            shown.append(_due(balance, "incomplete", balance.open))
         elif currency is None or not usable(balance, account, currency):
             shown.append(_due(balance, "other-account-or-currency", balance.open))
         else:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 REGISTRY = CollectorRegistry()
 
 CREDITS = Counter(
     "garant_billing_credit_records",
-    "Records of sla.credits taken, by what became of them: booked, repeat, quarantined, dead.",
+    "Records of sla.credits taken, by what became of them: booked, held (booked too), repeat, quarantined,"
+    " dead.",
     ["result"],
     registry=REGISTRY,
 )
@@ -33,8 +36,25 @@ NEEDS_PERSON = Gauge(
     "Credits no coming invoice settles, and invoices of terms that no longer begin.",
     registry=REGISTRY,
 )
+HELD = Gauge(
+    "garant_billing_held", "Credits beyond a cap that wait for a person's release.", registry=REGISTRY
+)
+HELD_AMOUNT = Gauge(
+    "garant_billing_held_hundredths",
+    "What those credits come to, in hundredths of each currency.",
+    ["currency"],
+    registry=REGISTRY,
+)
 
-for _result in ("booked", "repeat", "quarantined", "dead"):
+for _result in ("booked", "held", "repeat", "quarantined", "dead"):
     CREDITS.labels(_result)
 for _result in ("noted", "repeat", "dead"):
     WARNINGS.labels(_result)
+
+
+def tell_held(amounts: Mapping[str, int], count: int) -> None:
+    """Sets what is held now: `count` credits, in each currency `amounts` (hundredths)."""
+    HELD.set(count)
+    HELD_AMOUNT.clear()
+    for currency, amount in amounts.items():
+        HELD_AMOUNT.labels(currency).set(amount)

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from services.billing.caps import Caps, parse_cap
 from services.billing.issuing import Rules
 from shared.calendar import UnknownZone, zone
 from shared.tokens import Token
@@ -28,6 +29,16 @@ class BillingSettings(BaseSettings):
     """Whether a line of its own brings an invoice to the nearest 0.05."""
     issue_every_s: float = Field(default=30.0, gt=0)
     relay_every_s: float = Field(default=0.2, gt=0)
+    cap_per_account_day: str = "10000.00"
+    """What is granted an account on a day beyond this waits for a person; "none" is no cap, "0" holds all."""
+    cap_per_day: str = "100000.00"
+    """The same over all accounts."""
+
+    @field_validator("cap_per_account_day", "cap_per_day")
+    @classmethod
+    def _readable_cap(cls, text: str) -> str:
+        parse_cap(text)
+        return text
 
     @field_validator("zone")
     @classmethod
@@ -41,6 +52,10 @@ class BillingSettings(BaseSettings):
     @property
     def rules(self) -> Rules:
         return Rules(self.zone, self.round_to_5)
+
+    @property
+    def caps(self) -> Caps:
+        return Caps(parse_cap(self.cap_per_account_day), parse_cap(self.cap_per_day), self.zone)
 
     def engine_url(self, home: Path) -> str:
         """The database's URL, secrets and all."""

@@ -33,6 +33,8 @@ class Invoice(Struct, frozen=True):
     lines: tuple[Line, ...]
     total: Amount
     carried_over: Amount
+    held: Amount
+    """Open credit that waited for a person when it was issued, and so is not deducted."""
     voided_at: Instant | None
     void_reason: str | None
 
@@ -90,17 +92,20 @@ def _invoice(connection: Connection, row: RowMapping) -> Invoice:
         ),
         total=Amount(row["total"]),
         carried_over=Amount(row["carried_over"]),
+        held=Amount(row["held"]),
         voided_at=None if row["voided_at"] is None else Instant(row["voided_at"]),
         void_reason=row["reason"],
     )
 
 
 def owed_now(connection: Connection) -> list[Due]:
-    """Credit that no coming invoice will settle by itself, for every subscription the ledger knows."""
+    """Credit that no coming invoice will settle by itself, for every subscription the ledger knows; what a
+    cap holds comes first."""
     ids = connection.execute(
         select(ledger_entries.c.subscription).distinct().order_by(ledger_entries.c.subscription)
     )
-    return [due for subscription in ids.scalars() for due in _owed_of(connection, subscription)]
+    found = [due for subscription in ids.scalars() for due in _owed_of(connection, subscription)]
+    return sorted(found, key=lambda due: due.reason != "beyond-cap")
 
 
 def _owed_of(connection: Connection, subscription: str) -> list[Due]:

@@ -35,6 +35,8 @@ APPEND_ONLY = (
     "invoice_lines",
     "ledger_entries",
     "quota_warnings",
+    "cap_checks",
+    "releases",
 )
 
 counters = Table(
@@ -99,6 +101,8 @@ invoices = Table(
     Column("currency", String(3), nullable=False),
     Column("total", BigInteger, nullable=False),
     Column("carried_over", BigInteger, nullable=False),
+    Column("held", BigInteger, nullable=False, server_default="0"),
+    CheckConstraint("held >= 0", name="held_is_credit"),
     CheckConstraint("total >= 0", name="never_below_zero"),
     CheckConstraint("carried_over >= 0", name="carried_over_is_credit"),
     UniqueConstraint("subscription", "term_start", "issue", name="one_invoice_a_term"),
@@ -181,6 +185,44 @@ ledger_entries = Table(
     ),
     CheckConstraint("kind IN ('credit', 'deduction', 'reversal', 'settlement')", name="known_kind"),
 )
+
+cap_checks = Table(
+    "cap_checks",
+    metadata,
+    Column("entry", ForeignKey("ledger_entries.sequence"), primary_key=True, autoincrement=False),
+    Column("day", Date, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("account", String(200), nullable=False),
+    Column("held", String(20)),
+    Column("cap", BigInteger),
+    Column("passed_account", BigInteger, nullable=False),
+    Column("passed_day", BigInteger, nullable=False),
+    Index("passed_by_account", "day", "currency", "account", "entry"),
+    Index("passed_by_day", "day", "currency", "entry"),
+    CheckConstraint("held IN ('account-day', 'day', 'held-credit')", name="known_hold"),
+    CheckConstraint(
+        "(cap IS NOT NULL) = (held IS NOT NULL AND held <> 'held-credit')", name="hold_names_its_cap"
+    ),
+)
+"""For each revision booked: what its day's caps said, and what had passed with it (running totals)."""
+
+releases = Table(
+    "releases",
+    metadata,
+    Column("sequence", _Number, primary_key=True),
+    Column("subscription", String(200), nullable=False),
+    Column("credit", String(500), nullable=False),
+    Column("through_entry", ForeignKey("cap_checks.entry"), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("release_key", String(200), nullable=False),
+    Column("author", String(200), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("released_at", BigInteger, nullable=False),
+    UniqueConstraint("subscription", "release_key", name="one_release_a_key"),
+    UniqueConstraint("subscription", "credit", "through_entry", name="one_release_a_hold"),
+    CheckConstraint("amount > 0", name="release_gives"),
+)
+"""A person's word that a held credit may be used, with all its revisions booked by then."""
 
 quarantine = Table(
     "quarantine",

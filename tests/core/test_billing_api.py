@@ -267,6 +267,73 @@ def test_what_needs_a_person_is_shown(engine: Engine, http: httpx.Client) -> Non
     assert http.get("/quarantine").json() == []
 
 
+def test_a_credit_beyond_the_cap_is_seen_and_released_by_api(engine: Engine, http: httpx.Client) -> None:
+    http.post("/subscriptions", json={**BODY, "price": "50000.00"})
+    book(engine, credit("20000.00"), "sla.credits/0/0/0", CLOCK)
+    assert http.get("/held").json() == [
+        {
+            "account": "A-1",
+            "subscription": "S-1",
+            "credit": "S-1/uptime/2025-11",
+            "amount": "20000.00",
+            "currency": "CHF",
+            "because": "account-day",
+            "cap": "10000.00",
+            "passed": "0.00",
+            "day": "2026-01-15",
+            "held_at": "2026-01-15T12:00:00.000Z",
+        }
+    ]
+    (row,) = http.get("/subscriptions/S-1/credits").json()
+    assert (row["open"], row["held"], row["incomplete"]) == ("20000.00", True, False)
+    (entry,) = http.get("/subscriptions/S-1/ledger").json()
+    assert entry["held"] is True
+    draft = http.get("/subscriptions/S-1/next-invoice").json()
+    assert (draft["total"], draft["held"], draft["carried_over"]) == ("50000.00", "20000.00", "0.00")
+    body = {"release": "R-1", "credit": row["credit"], "author": "anna", "reason": "looked at it"}
+    for wrong, status in (
+        ({"amount": "1.00"}, 422),
+        ({"author": " "}, 422),
+        ({"reason": ""}, 422),
+        ({"credit": "S-1/uptime/1999-01"}, 404),
+        ({"held": "20000.00"}, 422),
+    ):
+        answer = http.post("/subscriptions/S-1/releases", json={**body, **wrong})
+        assert answer.status_code == status, wrong
+    assert len(http.get("/held").json()) == 1
+    for _ in range(2):
+        answer = http.post("/subscriptions/S-1/releases", json={**body, "amount": "20000.00"})
+        assert (answer.status_code, answer.json()[0]["held"]) == (200, False)
+    assert http.post("/subscriptions/S-1/releases", json={**body, "amount": "1.00"}).status_code == 409
+    assert http.post("/subscriptions/S-1/releases", json={**body, "release": "R-2"}).status_code == 422
+    assert http.get("/held").json() == []
+    assert http.get("/subscriptions/S-1/next-invoice").json()["total"] == "30000.00"
+
+
+def test_a_credit_beyond_the_cap_is_seen_and_released_by_command(engine: Engine, url: str) -> None:
+    options = ("--account", "A-1", "--price", "50000.00", "--starts-on", "2025-01-01", "--target", "T-1")
+    garant("start", "S-1", *options)
+    book(engine, credit("5.00", subscription="S-0", at=(0, 0, 0)), "sla.credits/0/0/0", CLOCK)
+    book(engine, credit("20000.00"), "sla.credits/0/1/0", CLOCK)
+    assert "S-1/uptime/2025-11  20000.00  CHF       account-day" in garant("held")
+    assert "beyond a cap" in garant("credits", "S-1")
+    assert "held, not deducted: 20000.00" in garant("next", "S-1")
+    first, second = garant("owed").splitlines()[1:]
+    assert "beyond-cap" in first
+    assert "unknown-subscription" in second
+    name = "S-1/uptime/2025-11"
+    refused = CliRunner().invoke(
+        app, ["release", name, "--id", "R-1", "--reason", "looked", "--amount", "5.00"]
+    )
+    assert "20000.00 of S-1/uptime/2025-11 is held now" in str(refused.exception)
+    for _ in range(2):
+        told = garant("release", name, "--id", "R-1", "--reason", "looked at it", "--by", "anna")
+        assert told == "released: S-1/uptime/2025-11 (open: 20000.00)\n"
+    assert "S-1" not in garant("held")
+    assert "held" not in garant("next", "S-1")
+    assert "-20000.00" in garant("next", "S-1")
+
+
 def test_the_command_line_does_all_of_it(engine: Engine, url: str, tmp_path: Path) -> None:
     options = ("--account", "A-1", "--price", "1200.00", "--starts-on", "2025-01-01", "--target", "T-1")
     assert "1200.00" in garant("start", "S-1", *options)

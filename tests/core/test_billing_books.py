@@ -247,13 +247,13 @@ def test_a_credit_of_an_unknown_subscription_is_booked_shown_and_deducted_once_i
     assert owed_of(engine) == []
 
 
-def test_a_revision_that_overtook_another_is_booked_and_held_until_the_other_comes(engine: Engine) -> None:
+def test_a_revision_that_overtook_another_is_booked_and_waits_until_the_other_comes(engine: Engine) -> None:
     declare(engine, started(term="month", price="100.00"), CLOCK)
     take(engine, credit("10.00"))
     take(engine, credit("3.00", revision=3, total="9.00"))
     (first,) = issue(engine, "2025-01-01")
     assert told(first) == [("fee", "100.00")]
-    assert owed_of(engine) == [("S-1/uptime/2025-11", "13.00", "held")]
+    assert owed_of(engine) == [("S-1/uptime/2025-11", "13.00", "incomplete")]
     take(engine, credit("-4.00", revision=2, total="6.00"))
     assert owed_of(engine) == []
     (second,) = issue(engine, "2025-02-01")
