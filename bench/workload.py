@@ -21,7 +21,7 @@ LOSS_EVERY = 97
 def fleet(targets: int, slots: int, last_slot: int) -> Iterator[ProbeFact]:
     """`targets` declarations, then their results of `slots` slots up to `last_slot` (ms), in the order in
     which agents that all work on time append them: by slot, location, target and check."""
-    names = [f"customer-{number:04d}" for number in range(targets)]
+    names = [target_name(number) for number in range(targets)]
     checks = tuple(Check(name, True) for name in CHECKS)
     first = last_slot - (slots - 1) * INTERVAL
     for name in names:
@@ -35,6 +35,11 @@ def fleet(targets: int, slots: int, last_slot: int) -> Iterator[ProbeFact]:
                 for check in CHECKS:
                     serial += 1
                     yield _result(name, check, location, slot, serial, cut or serial % LOSS_EVERY == 0)
+
+
+def target_name(number: int) -> str:
+    """The id of the target `number`, from 0."""
+    return f"customer-{number:04d}"
 
 
 def _result(name: str, check: str, location: str, slot: Instant, serial: int, down: bool) -> ProbeResult:

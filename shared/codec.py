@@ -106,7 +106,8 @@ def is_object(data: bytes) -> bool:
 
 
 def encode_state(state: Any) -> bytes:
-    """A fold's state as a service keeps it: msgpack; instants and amounts are plain integers in it."""
+    """A fold's state as a service keeps it: msgpack; instants and amounts are plain integers in it, and what
+    has a form to be kept in gives that as `kept`."""
     return _state_encoder.encode(state)
 
 
@@ -115,7 +116,11 @@ def state_decoder(kind: type[T]) -> msgspec.msgpack.Decoder[T]:
     return msgspec.msgpack.Decoder(kind, dec_hook=lambda wanted, value: wanted(value))
 
 
-_state_encoder = msgspec.msgpack.Encoder(enc_hook=int)
+def _keep(value: Any) -> Any:
+    return int(value) if isinstance(value, int) else value.kept
+
+
+_state_encoder = msgspec.msgpack.Encoder(enc_hook=_keep)
 
 
 class _Typed(msgspec.Struct):

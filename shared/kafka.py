@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple, TypeAlias, cast
 
 import structlog
@@ -16,16 +17,28 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
-from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.errors import (
+    ClusterAuthorizationFailedError,
+    KafkaError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+)
 
 from shared import cloudevents
+from shared.access import Access
 from shared.errors import NeedsAPerson
+from shared.rights import HOW, UNREACHABLE, WITHDRAWN, check_rights, knock, not_allowed
+from shared.security import blocking_arguments, faststream_security, identity
 from shared.settings import KafkaSettings
 from shared.topics import DEAD_LETTERS, TOPICS, Topic
 
 log = structlog.get_logger()
 
 MAX_RECORD_BYTES = 8 * 1024 * 1024
+FACT_BYTES = MAX_RECORD_BYTES - 1024 * 1024
+"""A longer fact would not fit the journal with what the journal says around it."""
+BATCH_BYTES = 256 * 1024
+"""Of a producer's batch; a longer record is a batch of its own."""
 
 
 class BrokerUnreachable(NeedsAPerson):
@@ -34,6 +47,10 @@ class BrokerUnreachable(NeedsAPerson):
 
 class TopicMismatch(NeedsAPerson):
     """A topic exists with another number of partitions than the registry asks for."""
+
+
+class TopicsMissing(NeedsAPerson):
+    """Topics are missing, and we have no right to create them."""
 
 
 class HistoryGone(NeedsAPerson):
@@ -52,18 +69,22 @@ class Record(NamedTuple):
 
 
 def wait_for_broker(settings: KafkaSettings, *, say: Callable[[str], None] | None = None) -> None:
-    """Returns once the broker answers. Says so while it waits; raises BrokerUnreachable after `wait_s`."""
+    """Returns once the broker answers and has let us in. Says so while it waits; raises BrokerUnreachable
+    after `wait_s`, and Refused at once."""
     deadline = time.monotonic() + settings.wait_s
     said = False
     while True:
         try:
-            KafkaAdminClient(bootstrap_servers=settings.bootstrap, request_timeout_ms=5_000).close()
+            if settings.secured:  # only this client tells what the broker has against us
+                asyncio.run(knock(settings))
+            KafkaAdminClient(**blocking_arguments(settings), request_timeout_ms=5_000).close()
             return
-        except (KafkaError, OSError, ValueError) as error:
+        except (KafkaError, ValueError, *UNREACHABLE) as error:
             if time.monotonic() >= deadline:
                 raise BrokerUnreachable(
                     f"No Kafka broker answered at {settings.bootstrap} within {settings.wait_s:g} s. "
                     "Start it, or set GARANT_KAFKA_BOOTSTRAP to where it is."
+                    + (_HINT.format(settings.security_protocol) if _closes(error) else "")
                 ) from error
             if not said:
                 said = True
@@ -74,19 +95,42 @@ def wait_for_broker(settings: KafkaSettings, *, say: Callable[[str], None] | Non
             time.sleep(0.5)
 
 
-def ensure_topics(settings: KafkaSettings) -> list[str]:
-    """Creates the registry's topics that are missing and returns their names.
+_HINT = (
+    " Something answers there and closes the connection: is GARANT_KAFKA_SECURITY_PROTOCOL ({}) what the "
+    "broker speaks at this port, and does it know our certificate, if it asks for one?"
+)
 
-    Raises TopicMismatch where one exists with another number of partitions: keys would land elsewhere.
+
+def _closes(error: BaseException) -> bool:
+    return isinstance(error, ConnectionResetError) or str(error).endswith(" closed")
+
+
+def ensure_topics(settings: KafkaSettings, access: Access | None = None) -> list[str]:
+    """Creates the registry's topics that are missing and returns their names. With security on and `access`
+    given, only those it names concern us, and we have the rights to do what it says.
+
+    Raises TopicMismatch where one exists with another number of partitions: keys would land elsewhere;
+    TopicsMissing where we may not create them; Refused where we lack a right.
     """
-    admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap)
+    wanted: Sequence[Topic] = TOPICS
+    if access is not None and settings.secured:
+        asyncio.run(check_rights(settings, access))
+        wanted = access.topics
+    admin = KafkaAdminClient(**blocking_arguments(settings))
     try:
         existing = set(admin.list_topics())
-        missing = [topic for topic in TOPICS if settings.topic(topic) not in existing]
+        missing = [topic for topic in wanted if settings.topic(topic) not in existing]
         try:
-            admin.create_topics([_new_topic(settings, topic) for topic in missing])
+            if missing:
+                admin.create_topics([_new_topic(settings, topic) for topic in missing])
         except TopicAlreadyExistsError:
             existing |= {settings.topic(topic) for topic in missing}  # another instance was faster
+        except (TopicAuthorizationFailedError, ClusterAuthorizationFailedError) as error:
+            raise TopicsMissing(
+                f"Topics are missing, and {identity(settings)} may not create them: "
+                f"{', '.join(settings.topic(topic) for topic in missing)}. Run `garant topics` as an "
+                f"administrator first; {HOW}."
+            ) from error
         _check_partitions(admin, settings, existing)
         return [settings.topic(topic) for topic in missing]
     finally:
@@ -129,7 +173,7 @@ def _check_partitions(admin: Any, settings: KafkaSettings, existing: set[str]) -
 
 def topic_settings(settings: KafkaSettings, topic: Topic) -> dict[str, str]:
     """What the broker says the topic's settings are."""
-    admin = KafkaAdminClient(bootstrap_servers=settings.bootstrap)
+    admin = KafkaAdminClient(**blocking_arguments(settings))
     try:
         answer = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, settings.topic(topic))])
         return {entry[0]: entry[1] for response in answer for entry in response.resources[0][4]}
@@ -138,14 +182,70 @@ def topic_settings(settings: KafkaSettings, topic: Topic) -> dict[str, str]:
 
 
 def read_topic(
-    settings: KafkaSettings, topic: Topic, partition: int | None = None, start: int = 0
+    settings: KafkaSettings,
+    topic: Topic,
+    partition: int | None = None,
+    start: int = 0,
+    *,
+    starts: Mapping[int, int] | None = None,
+    reader: Any = None,
 ) -> Iterator[Record]:
     """Every record that is on the topic (or one partition of it, from offset `start`) now, in offset order
-    within each partition; ends at the end that was seen when it began. Raises HistoryGone where the first
-    record asked for is below what the broker still keeps, and BrokerUnreachable."""
+    within each partition; ends at the end that was seen when it began. `starts` says for each partition
+    where to begin, and leaves out those it does not name; `reader` is an `open_reader` to read with. Raises
+    HistoryGone where the first record asked for is below what the broker still keeps, Refused, and
+    BrokerUnreachable."""
+    with nullcontext(reader) if reader is not None else open_reader(settings) as consumer:
+        name = settings.topic(topic)
+        try:
+            places = [
+                TopicPartition(name, number)
+                for number in _partitions(consumer, settings, name)
+                if (partition is None or number == partition) and (starts is None or number in starts)
+            ]
+            first = consumer.beginning_offsets(places)
+            ends = consumer.end_offsets(places)
+            for place in places:
+                if starts is not None:
+                    start = starts[place.partition]
+                if first[place] > start and not topic.compacted and topic.kept_ms is None:
+                    raise HistoryGone(
+                        f"{name}/{place.partition} begins at offset {first[place]}, {start} was asked for: "
+                        "records that are kept for ever are gone; restore the topic from its backup."
+                    )
+                consumer.assign([place])
+                consumer.seek(place, max(first[place], start))
+                yield from _read_to(consumer, place, ends[place])
+        except TopicAuthorizationFailedError as error:
+            raise not_allowed(settings, f"read {name}") from error
+
+
+def kept(
+    settings: KafkaSettings, *topics: Topic, reader: Any = None
+) -> dict[Topic, dict[int, tuple[int, int]]]:
+    """For each partition of each of `topics` the first offset the broker keeps, and the one the next record
+    will get; a topic that does not exist has no partitions. Raises Refused and BrokerUnreachable."""
+    with nullcontext(reader) if reader is not None else open_reader(settings) as consumer:
+        places = {
+            TopicPartition(name, number): topic
+            for topic in topics
+            for name in (settings.topic(topic),)
+            for number in _partitions(consumer, settings, name)
+        }
+        first, ends = consumer.beginning_offsets(list(places)), consumer.end_offsets(list(places))
+        found: dict[Topic, dict[int, tuple[int, int]]] = {topic: {} for topic in topics}
+        for place, topic in places.items():
+            found[topic][place.partition] = (first[place], ends[place])
+        return found
+
+
+@contextmanager
+def open_reader(settings: KafkaSettings) -> Iterator[Any]:
+    """A connection for `read_topic` and `kept`, for who reads many topics: one at a time. Raises
+    BrokerUnreachable."""
     try:
         consumer = KafkaConsumer(
-            bootstrap_servers=settings.bootstrap,
+            **blocking_arguments(settings),
             enable_auto_commit=False,
             auto_offset_reset="none",
             max_partition_fetch_bytes=MAX_RECORD_BYTES,
@@ -153,26 +253,16 @@ def read_topic(
     except KafkaError as error:
         raise BrokerUnreachable(f"No Kafka broker answered at {settings.bootstrap}: {error}") from error
     try:
-        name = settings.topic(topic)
-        found = consumer.partitions_for_topic(name) or set()
-        places = [
-            TopicPartition(name, number)
-            for number in sorted(found)
-            if partition is None or number == partition
-        ]
-        first = consumer.beginning_offsets(places)
-        ends = consumer.end_offsets(places)
-        for place in places:
-            if first[place] > start and not topic.compacted and topic.kept_ms is None:
-                raise HistoryGone(
-                    f"{name}/{place.partition} begins at offset {first[place]}, {start} was asked for: "
-                    "records that are kept for ever are gone; restore the topic from its backup."
-                )
-            consumer.assign([place])
-            consumer.seek(place, max(first[place], start))
-            yield from _read_to(consumer, place, ends[place])
+        yield consumer
     finally:
         consumer.close()
+
+
+def _partitions(consumer: Any, settings: KafkaSettings, name: str) -> list[int]:
+    found = consumer.partitions_for_topic(name)
+    if settings.secured and not found:  # a topic we may not read looks like none, and none like an empty one
+        raise not_allowed(settings, f"read {name}, or there is no such topic")
+    return sorted(found or ())
 
 
 def _read_to(consumer: Any, place: TopicPartition, end: int) -> Iterator[Record]:
@@ -190,14 +280,18 @@ def _read_to(consumer: Any, place: TopicPartition, end: int) -> Iterator[Record]
             )
 
 
-def service_broker(settings: KafkaSettings, service: str, **options: Any) -> KafkaBroker:
+def service_broker(
+    settings: KafkaSettings, service: str, kind: type[KafkaBroker] = KafkaBroker, **options: Any
+) -> KafkaBroker:
     """The FastStream broker of a service: idempotent producer, every write acknowledged by all replicas."""
-    return KafkaBroker(
+    return kind(
         settings.bootstrap,
+        security=faststream_security(settings),
         client_id=f"garant-{service}",
         acks="all",
         enable_idempotence=True,
         max_request_size=MAX_RECORD_BYTES,
+        max_batch_size=BATCH_BYTES,
         allow_auto_create_topics=False,
         apply_types=False,
         logger=None,
@@ -212,6 +306,7 @@ def subscribe_batches(
     broker: KafkaBroker,
     topics: Sequence[str],
     take: Callable[[Batch, Any], Awaitable[None]],
+    refused: Callable[[Exception], object],
     **options: Any,
 ) -> Any:
     """Makes `broker` hand raw batches of `topics` to `take(records, consumer)`; returns the subscriber.
@@ -219,7 +314,8 @@ def subscribe_batches(
     Nothing is acknowledged for `take`: it commits positions itself, after what they stand for. The
     framework's own parser decodes every header, which is slow, and where it fails the batch is dropped and
     the next commit buries it: this one reads nothing and cannot fail. `take` must not raise either (an
-    exception would be swallowed): it ends the process.
+    exception would be swallowed): it ends the process. `refused` is told once the broker no longer lets us
+    read, and ends it too: the framework would wait for ever without a word.
     """
     subscriber = broker.subscriber(
         *topics,
@@ -246,7 +342,27 @@ def subscribe_batches(
         await take(batch, message.consumer)
 
     subscriber(handle, parser=parse, decoder=as_it_is)
+    fetch: Callable[[Any], Awaitable[Batch]] = subscriber.get_msg
+
+    async def fetch_or_tell(consumer: Any) -> Batch:
+        try:
+            return await fetch(consumer)
+        except WITHDRAWN as error:
+            refused(error)
+            raise
+
+    cast("Any", subscriber).get_msg = fetch_or_tell
     return subscriber
+
+
+def into(failed: asyncio.Future[None]) -> Callable[[Exception], None]:
+    """Puts the first exception it is given into `failed`."""
+
+    def put(error: Exception) -> None:
+        if not failed.done():
+            failed.set_exception(error)
+
+    return put
 
 
 async def send(
@@ -282,9 +398,10 @@ async def commit_taken(consumer: Any, reached: dict[Any, int], service: str) -> 
 async def bury(
     broker: KafkaBroker, settings: KafkaSettings, record: Any, source_topic: str, reason: str, service: str
 ) -> None:
-    """Puts a record that cannot be read on dead.letters as it was, with its origin and the reason."""
+    """Puts a record that cannot be read on dead.letters as it was (the first `FACT_BYTES` of it), with its
+    origin and the reason."""
     origin = cloudevents.Origin(source_topic, record.partition, record.offset)
-    data = record.value or b""
+    data = (record.value or b"")[:FACT_BYTES]
     found = cloudevents.headers(
         data, type_name="DeadLetter", source=f"/garant/{service}", time_ms=record.timestamp, origin=origin
     )

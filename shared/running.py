@@ -13,11 +13,12 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 from faststream.kafka import KafkaBroker
-from sqlalchemy.exc import OperationalError
 
-from shared.database import DatabaseUnusable, Keeping
+from shared.access import ACCESS
+from shared.database import Keeping, failing
 from shared.health import Server
-from shared.kafka import ensure_topics, service_broker, wait_for_broker
+from shared.kafka import ensure_topics, into, service_broker, wait_for_broker
+from shared.rights import WITHDRAWN, NotAllowed, told, watch
 from shared.settings import KafkaSettings
 
 log = structlog.get_logger()
@@ -36,6 +37,7 @@ class Connection:
             logging.CRITICAL
         )  # it tells each failed attempt; we say it once
         self.kafka = kafka
+        self._access = ACCESS[service]
         self.broker: KafkaBroker = service_broker(kafka, service)
         self.made = asyncio.Event()
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -45,12 +47,24 @@ class Connection:
         """Starts taking records once the broker answers (and `check` has nothing against it), and ends with
         the exception that ends taking."""
         await asyncio.to_thread(wait_for_broker, self.kafka)
-        await asyncio.to_thread(ensure_topics, self.kafka)
+        await asyncio.to_thread(ensure_topics, self.kafka, self._access)
         if check is not None:
             await check()
         await self.broker.start()
         self.made.set()
-        await self.failed
+        watching = asyncio.create_task(self._watch())
+        try:
+            await self.failed
+        except WITHDRAWN as error:
+            raise told(self.kafka, error) from error
+        finally:
+            watching.cancel()
+
+    async def _watch(self) -> None:
+        try:
+            await watch(self.kafka, self._access)
+        except NotAllowed as error:
+            into(self.failed)(error)
 
     def wrong(self, subscriber: Any) -> list[str]:
         """Why it takes no records; nothing where it has partitions."""
@@ -108,10 +122,6 @@ async def _once(part: Part) -> None:
 
 def _tell(keeping: Keeping, part: str, error: BaseException | None) -> None:
     log.error(f"{keeping.name}.stopped", part=part, error=str(error), kind=type(error).__name__)
-    if isinstance(error, OperationalError):
-        raise DatabaseUnusable(
-            f"The {keeping.name} database failed ({error.orig}). Nothing is lost: see that it runs and has "
-            f"room, then start {keeping.name} again; it goes on where it was."
-        ) from error
     if error is not None:
-        raise error
+        with failing(keeping):
+            raise error

@@ -8,17 +8,22 @@ from collections.abc import Sequence
 import structlog
 from faststream.kafka import KafkaBroker
 
+from shared.access import ACCESS
+from shared.appending import ToAppend, append_by_key
 from shared.cloudevents import headers
 from shared.codec import Undecodable, decode_probe_fact
+from shared.errors import NeedsAPerson
 from shared.facts import ProbeResult
+from shared.failpoints import reach
 from shared.kafka import service_broker
+from shared.rights import check_rights
 from shared.settings import KafkaSettings
 from shared.topics import PROBE_RESULTS
 
 log = structlog.get_logger()
 
 _AT_ONCE = 32
-"""Records handed over before the loop may start checks again."""
+"""Records prepared before the loop may start checks again."""
 _KNOCK_S = 5.0
 
 
@@ -32,6 +37,7 @@ class Publisher:
         self._topic = settings.topic(PROBE_RESULTS)
         self._source = f"/garant/probe/{location}"
         self._broker: KafkaBroker | None = None
+        self._refused = ""
 
     async def send(self, records: Sequence[bytes]) -> None:
         """Publishes `records` and returns once all are acknowledged.
@@ -41,21 +47,21 @@ class Publisher:
         """
         try:
             broker = await self._connect()
-            acknowledged = []
+            outgoing = []
             for number, record in enumerate(records):
                 if number % _AT_ONCE == _AT_ONCE - 1:
                     await asyncio.sleep(0)
-                future = await self._hand_over(broker, record)
-                if future is not None:
-                    acknowledged.append(future)
-            await asyncio.gather(*acknowledged)
+                if (one := self._outgoing(record)) is not None:
+                    outgoing.append(one)
+            reach("probe.outbox.sent")
+            await append_by_key(broker, self._topic, outgoing)
             self.connected = True
         except BaseException:
             self.connected = False
             await self.stop()
             raise
 
-    async def _hand_over(self, broker: KafkaBroker, record: bytes) -> asyncio.Future[object] | None:
+    def _outgoing(self, record: bytes) -> ToAppend | None:
         try:
             fact = decode_probe_fact(record)
         except Undecodable as error:
@@ -63,18 +69,13 @@ class Publisher:
             return None
         time_ms = fact.slot if isinstance(fact, ProbeResult) else fact.at
         said = headers(record, type_name=type(fact).__name__, source=self._source, time_ms=time_ms)
-        return await broker.publish(
-            record,
-            topic=self._topic,
-            key=fact.target.encode(),
-            headers=said,
-            correlation_id=said["ce_id"],
-            no_confirm=True,
-        )
+        return ToAppend(record, said, fact.target.encode())
 
     async def _connect(self) -> KafkaBroker:
         if self._broker is None:
             await self._knock()
+            if self._settings.secured:
+                await self._show_pass()
             self._broker = service_broker(self._settings, "probe")
             await self._broker.start()
         return self._broker
@@ -93,6 +94,18 @@ class Publisher:
             writer.close()
             return
         raise failed
+
+    async def _show_pass(self) -> None:
+        """Raises Refused where the broker does not let us in or write, having said so once in the log: the
+        results wait on disk."""
+        try:
+            await check_rights(self._settings, ACCESS["probe"])
+        except NeedsAPerson as error:
+            if str(error) != self._refused:
+                self._refused = str(error)
+                log.error("kafka.refused", error=self._refused, what="results wait on disk; nothing is lost")
+            raise
+        self._refused = ""
 
     async def stop(self, within_s: float = 3.0) -> None:
         """Closes the connection; what was not acknowledged may or may not arrive."""

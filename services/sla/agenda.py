@@ -28,20 +28,21 @@ class Agenda:
 
     def __init__(self) -> None:
         self._heap: list[Due] = []
-        self._current: dict[tuple[int, str], int] = {}
+        self._current: tuple[dict[str, int], ...] = ({}, {}, {})
+        """By kind, then by subscription or ticket."""
 
     def put(self, due: Due) -> None:
         """`due` holds from now on, instead of what held for the same thing."""
-        self._current[_thing(due)] = due.at
+        self._current[due.kind][_name(due)] = due.at
         heapq.heappush(self._heap, due)
 
     def at(self, kind: int, name: str) -> int | None:
         """When the thing is due (ms) that is on the agenda for the subscription or ticket `name`."""
-        return self._current.get((kind, name))
+        return self._current[kind].get(name)
 
     def strike(self, kind: int, name: str) -> None:
         """Nothing is due any more for the subscription or ticket `name`."""
-        self._current.pop((kind, name), None)
+        self._current[kind].pop(name, None)
 
     @property
     def first(self) -> Due | None:
@@ -49,7 +50,7 @@ class Agenda:
         heap, current = self._heap, self._current
         while heap:
             due = heap[0]
-            if current.get((due.kind, due.ticket or due.subscription)) == due.at:
+            if current[due.kind].get(due.ticket or due.subscription) == due.at:
                 return due
             heapq.heappop(heap)
         return None
@@ -57,9 +58,9 @@ class Agenda:
     def take(self) -> Due:
         """Takes what is due first off the agenda."""
         due = heapq.heappop(self._heap)
-        del self._current[_thing(due)]
+        del self._current[due.kind][_name(due)]
         return due
 
 
-def _thing(due: Due) -> tuple[int, str]:
-    return due.kind, due.ticket or due.subscription
+def _name(due: Due) -> str:
+    return due.ticket or due.subscription

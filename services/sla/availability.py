@@ -80,13 +80,12 @@ class View(Struct, frozen=True):
 
     def sight(self, start: int, end: int) -> Hashable:
         """Two subscriptions with the same sight of [start, end) see the same availability in it."""
-        changes = self.subscription.targets
         planned = any(
             self.targets[name].maintenance for name in all_targets(self.subscription) if name in self.targets
         )
         judged_from = self.subscription.starts_on if planned else None  # its first month's terms
         window = max(start, self.window_start), min(end, self.window_end)
-        return (*window, judged_from, tuple(changes.days), tuple(changes.values))
+        return (*window, judged_from, *target_periods(self, *window))
 
     def first_day(self, month: date) -> date:
         """The first local date of (month ∩ service window)."""

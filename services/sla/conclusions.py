@@ -11,8 +11,10 @@ from typing import Any, Literal, cast
 
 from msgspec import Struct
 
+from services.sla import ordered
 from services.sla.availability import Span, Status, View, availability, known_since, known_until, month_bounds
 from services.sla.credits import Piece, Worked
+from services.sla.ordered import by_key, place
 from services.sla.outages import concluded, cuts, longer, outage_credit, period, terms_of_cut
 from services.sla.subscriptions import Closed, Figures, Granted
 from services.sla.timeline import NEVER
@@ -59,7 +61,7 @@ def on_time(view: View, due: int) -> list[Said]:
     closing = next_close(view)
     if closing is not None and closing[0] <= due:
         month = closing[1]
-        view.subscription.months[month] = Closed(0, _NOTHING)
+        place(view.subscription.months, month, Closed(0, _NOTHING), by_key)
         since = min(since, month_bounds(view, month)[0])
     return on_change(view, since, due)
 
@@ -76,8 +78,7 @@ def on_change(view: View, since: int, now: int) -> list[Said]:
 
     months: list[Said] = []
     credits: list[CreditSaid] = []
-    for closed_month in sorted(found for found in subscription.months if found >= month):
-        closed = subscription.months[closed_month]
+    for closed_month, closed in ordered.since(subscription.months, month, by_key):
         terms = view.terms_of(closed_month).version
         figures = month_figures(view, closed_month, spans, terms)
         if figures != closed.figures:
@@ -86,7 +87,8 @@ def on_change(view: View, since: int, now: int) -> list[Said]:
         wanted = uptime_credit(view, closed_month, figures, spans, longer_cuts) or _nothing(terms)
         credits += _difference(subscription.uptimes, closed_month, wanted, "uptime", month_name(closed_month))
     outages = {cut[0][0]: outage_credit(view, cut) for cut in longer_cuts}
-    for cut_start in sorted({*outages, *(found for found in subscription.outages if found >= start)}):
+    granted = ordered.since(subscription.outages, start, by_key)
+    for cut_start in sorted({*outages, *(known for known, _ in granted)}):
         wanted = outages.get(cut_start) or _nothing(terms_of_cut(view, cut_start).version)
         credits += _difference(subscription.outages, cut_start, wanted, "outage", period(cut_start))
     return months + sorted(credits, key=lambda said: (said.cause, said.period))
@@ -134,7 +136,7 @@ def _difference(
     if amount == 0:
         return []
     revision = before.revision + 1 if before else 1
-    granted[key] = Granted(revision, wanted.total)
+    place(granted, key, Granted(revision, wanted.total), by_key)
     return [CreditSaid(cause, named, revision, Amount(amount), wanted)]
 
 

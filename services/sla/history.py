@@ -9,10 +9,10 @@ from services.sla import terms
 from services.sla.deadlines import Request
 from services.sla.spoken import NOTHING_SAID
 from services.sla.subscriptions import Subscription
-from services.sla.timeline import Timeline
+from services.sla.timelines import Timelines
 
-STATE_VERSION = 2
-"""Of `History` as it is saved: a snapshot of another version is not read, the journal is."""
+STATE_VERSION = 3
+"""Of `History` as it is saved. The one before is read, too (`history_v2`); of any other, the journal is."""
 
 
 class History(Struct):
@@ -27,6 +27,6 @@ class History(Struct):
     sources: dict[str, int] = {}
     book: terms.Book = msgspec.field(default_factory=terms.Book)
     noticed: dict[str, set[str]] = {}
-    targets: dict[str, Timeline] = {}
+    targets: Timelines = msgspec.field(default_factory=Timelines)
     subscriptions: dict[str, Subscription] = {}
     requests: dict[str, Request] = {}

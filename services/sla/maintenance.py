@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date
 
+from services.sla.ordered import since
 from services.sla.terms import Version
-from services.sla.timeline import Timeline
+from services.sla.timeline import Timeline, maintenance_ends
 from shared import calendar
 from shared.time import HOUR
 
@@ -22,7 +23,7 @@ def excluded_time(
     excluded there and how long before its start it had to be announced.
     """
     found: Excluded = []
-    for planned in timeline.maintenance.values():
+    for _, planned in since(timeline.maintenance, start, maintenance_ends):
         begins, ends = planned.starts_at, planned.ends_at
         if planned.cancelled_at is not None:
             ends = min(ends, planned.cancelled_at)

@@ -52,7 +52,7 @@ class Promises:
     def __init__(self, history: History) -> None:
         self.history = history
         self._requests = Requests(history)
-        self._subscribers: dict[str, set[str]] = {}
+        self._subscribers: dict[str, tuple[str, ...] | set[str]] = {}
         self._agenda = Agenda()
         for subscription in history.subscriptions.values():
             self._index(subscription)
@@ -127,22 +127,25 @@ class Promises:
 
     def _state_changed(self, fact: facts.TargetStateChanged) -> list[Unstamped]:
         line = self._timeline(fact.target)
-        return self._restated(fact.target, timeline.state_changed(line, fact.at, fact.state))
+        since = timeline.state_changed(line, fact.at, fact.state)
+        return self._restated(fact.target, line, since)
 
     def _observed(self, fact: facts.TargetObserved) -> list[Unstamped]:
         line = self._timeline(fact.target)
         end = line.observed_until
         since = timeline.observed(line, fact.through)
         more_of_the_same = since == end and timeline.is_plain_after(line, end)
-        return self._restated(fact.target, since, tail=more_of_the_same)
+        return self._restated(fact.target, line, since, tail=more_of_the_same)
 
     def _corrected(self, fact: facts.DowntimeCorrected) -> list[Unstamped]:
         _ordered("a correction", fact.starts_at, fact.ends_at)
-        return self._restated(fact.target, timeline.corrected(self._timeline(fact.target), fact))
+        line = self._timeline(fact.target)
+        return self._restated(fact.target, line, timeline.corrected(line, fact))
 
     def _announced(self, fact: facts.MaintenanceAnnounced) -> list[Unstamped]:
         _ordered("a maintenance", fact.starts_at, fact.ends_at)
-        return self._restated(fact.target, timeline.announced(self._timeline(fact.target), fact))
+        line = self._timeline(fact.target)
+        return self._restated(fact.target, line, timeline.announced(line, fact))
 
     def _elsewhere(self, fact: facts.ProbeFact) -> list[Unstamped]:
         raise Rejected(f"{type(fact).__name__} belongs on probe.results, not in the journal")
@@ -158,20 +161,22 @@ class Promises:
         return found
 
     def _timeline(self, target: str) -> Timeline:
-        return self.history.targets.setdefault(target, Timeline())
+        return self.history.targets.get(target) or Timeline()
 
     def _called_off(self, fact: facts.MaintenanceCancelled) -> list[Unstamped]:
+        line = self._timeline(fact.target)
         try:
-            since = timeline.cancelled(self.history.targets.get(fact.target, Timeline()), fact)
+            since = timeline.cancelled(line, fact)
         except KeyError:
             raise Rejected(
                 f"maintenance {fact.maintenance} of target {fact.target} was never announced"
             ) from None
-        return self._restated(fact.target, since)
+        return self._restated(fact.target, line, since)
 
-    def _restated(self, target: str, since: int, tail: bool = False) -> list[Unstamped]:
-        """What a change of the target's timeline from `since` on concludes, for each that depends on it;
-        `tail` where only more of the last state was observed."""
+    def _restated(self, target: str, line: Timeline, since: int, tail: bool = False) -> list[Unstamped]:
+        """What it concludes that the target's timeline is `line` now, changed from `since` on, for each that
+        depends on it; `tail` where only more of the last state was observed."""
+        self.history.targets.keep(target, line)
         if since >= NEVER:
             return []
         found, shared = [], dict[Any, Any]()
@@ -284,8 +289,17 @@ class Promises:
         return View(subscription, self.history.targets, self.history.book)
 
     def _index(self, subscription: Subscription) -> None:
+        name = subscription.subscription
         for target in subscriptions.all_targets(subscription):
-            self._subscribers.setdefault(target, set()).add(subscription.subscription)
+            known = self._subscribers.get(target)
+            if known is None:
+                self._subscribers[target] = (
+                    name,
+                )  # nearly all have one: a set would weigh four times as much
+            elif isinstance(known, set):
+                known.add(name)
+            elif name not in known:
+                self._subscribers[target] = {*known, name}
 
     def _schedule(self, subscription: Subscription) -> None:
         subscription.due = conclusions.next_due(self._view(subscription))

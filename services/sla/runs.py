@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -22,7 +23,7 @@ NEVER: Final = -(2**62)
 """An instant before every other."""
 
 
-class Pause(Struct):
+class Pause(Struct, array_like=True, gc=False):
     """An unmeasured stretch inside a run: from its first slot to the next measured one."""
 
     since: int
@@ -30,7 +31,7 @@ class Pause(Struct):
     because: tuple[Because, ...]
 
 
-class Run(Struct):
+class Run(Struct, array_like=True, gc=False):
     """Consecutive slots that speak against the confirmed state and do not overrule it yet."""
 
     state: Literal["up", "down"]
@@ -40,7 +41,7 @@ class Run(Struct):
     pauses: list[Pause]
 
 
-class Standing(Struct):
+class Standing(Struct, array_like=True, gc=False):
     """What the decided slots of one target have come to."""
 
     target: str
@@ -106,9 +107,15 @@ def follow(
             standing.stated, standing.stated_since = fact.state, int(fact.at)
     if slot >= standing.next_hour:
         hour = slot // HOUR * HOUR
-        standing.next_hour = hour + HOUR
+        standing.next_hour = _hour_after(hour)
         said.append(TargetObserved(standing.target, Instant(hour)))
     return said
+
+
+@lru_cache(maxsize=64)
+def _hour_after(hour: int) -> int:
+    """The next full hour: the same number for every target."""
+    return hour + HOUR
 
 
 def _notice_absence(standing: Standing, slot: int, gap: int, interval: int, said: list[Said]) -> None:

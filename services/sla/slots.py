@@ -13,9 +13,10 @@ from services.sla.runs import reason_order
 from shared.facts import Because, State
 
 
-class Votes(Struct, gc=False):
+class Votes(Struct, array_like=True, gc=False):
     """What the voters have said about one undecided slot."""
 
+    slot: int
     first_arrival: int
     up: int = 0
     down: int = 0
@@ -69,6 +70,7 @@ def renumber(votes: Votes, voters: dict[int, int]) -> Votes:
     """The same votes under new numbers of the voters (old to new); votes of voters left out are dropped."""
     errors = {voters[voter]: error for voter, error in (votes.errors or {}).items() if voter in voters}
     return Votes(
+        votes.slot,
         votes.first_arrival,
         renumber_bits(votes.up, voters),
         renumber_bits(votes.down, voters),

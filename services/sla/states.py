@@ -19,19 +19,26 @@ Only new results move a target's time: a repeated one changes nothing at all.
 
 from __future__ import annotations
 
-from bisect import insort
+import sys
+from array import array
+from bisect import bisect_left, insort
 from collections.abc import Sequence
-from typing import Final
+from functools import lru_cache
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
+from services.sla.electorate import Electorate, declared
 from services.sla.runs import NEVER, Said, Standing, follow
 from services.sla.slots import Votes, quorum, renumber, renumber_bits, testimony
 from shared.facts import Because, ProbeFact, State, TargetDeclared
-from shared.time import MINUTE, SECOND
+from shared.time import MINUTE
 
-STATE_VERSION: Final = 1
-"""Of the saved form of `TargetState`; another one cannot be read, fold the topic again."""
+if TYPE_CHECKING:
+    Numbers = array[int]
+else:
+    Numbers = array
 
 CLOCK_AHEAD: Final = 10 * MINUTE
 """A slot further ahead of its record (ms) comes from an agent whose clock is wrong."""
@@ -48,35 +55,27 @@ MAX_UNDECIDED: Final = 10_000
 """Slots kept undecided for a target; beyond it the oldest is decided with the votes it has."""
 
 
-class TargetState(Struct):
-    """Everything the fold knows about one target; plain values only, so msgspec saves it as it stands."""
+class TargetState(Struct, array_like=True, gc=False):
+    """Everything the fold knows about one target; `pages` is how it is saved.
+
+    Sets of voters and of checks are whole numbers with one bit each. A service holds a hundred thousand of
+    these: what can be shared is, what is usually empty is None, and times are numbers side by side.
+    """
 
     position: int
     """Offset of the last record folded."""
-    interval: int
-    confirm_down: int
-    confirm_up: int
-    checks: tuple[str, ...]
-    """The required ones; a declaration that requires none requires all."""
-    locations: tuple[str, ...]
-    voters: dict[str, dict[str, int]]
-    """The voter's number, by check and location."""
-    everyone: int
-    """All voters, one bit each; so are `live` and `awaited`."""
+    electorate: Electorate
     standing: Standing
     held: int
-    """The checks, one bit each, whose last verdict is down."""
-    reached: list[int]
-    """By voter: the latest slot it reported."""
-    heard: list[int]
-    """By voter: when its last record was recorded."""
-    live: int
-    """The voters not given up."""
+    """The checks whose last verdict is down."""
+    given_up: int
+    """The voters nobody waits for any more."""
     awaited: int
-    """The live voters that have not reached the oldest undecided slot."""
-    undecided: dict[int, Votes]
-    order: list[int]
-    """The undecided slots, oldest first."""
+    """The voters not given up that have not reached the oldest undecided slot."""
+    last: Numbers
+    """By voter the latest slot it reported; then, by voter again, when its last record was recorded (ms)."""
+    undecided: list[Votes] | None
+    """Oldest first."""
     grace_until: int
     """Nobody is given up, and no slot decided for its age, up to here."""
     wake: int
@@ -96,43 +95,43 @@ def observe(
     state = states.get(fact.target)
     if state is None:
         if isinstance(fact, TargetDeclared):
-            states[fact.target] = _first_declared(fact, position)
+            name = sys.intern(fact.target)
+            states[name] = _first_declared(name, declared(fact), position)
         return ()
     if position <= state.position:
         return ()
     state.position = position
     if isinstance(fact, TargetDeclared):
-        return _declared_again(state, fact, recorded_at)
+        return _declared_again(state, declared(fact), recorded_at)
 
-    by_location = state.voters.get(fact.check)
+    electorate = state.electorate
+    by_location = electorate.voters.get(fact.check)
     if by_location is None:
         return ()
     voter = by_location.get(fact.location)
     if voter is None:
         return ()
     now = recorded_at + 0  # plain ints, not Instants: they are saved as they stand, and faster
-    slot = fact.slot + 0
+    slot = _plain(fact.slot)
     if slot > now + CLOCK_AHEAD:
         return ()
 
-    bit = 1 << voter
-    if slot <= state.reached[voter] and _known(state, slot, bit):
+    bit, last = 1 << voter, state.last
+    if slot <= last[voter] and _known(state, slot, bit):
         return ()
     said: Sequence[Said] = ()
     if now > state.wake:
         said = _pass_time(state, voter, now)
-    if slot > state.reached[voter]:
-        state.reached[voter] = slot
-    state.heard[voter] = now
-    if not state.live & bit:
-        state.live |= bit
+    if slot > last[voter]:
+        last[voter] = slot
+    last[electorate.size + voter] = now
+    if state.given_up & bit:
+        state.given_up &= ~bit
         _await(state)
     if slot <= state.standing.decided:
         return said
 
-    votes = state.undecided.get(slot)
-    if votes is None:
-        votes = _open(state, slot, now)
+    votes = _votes(state, slot) or _open(state, slot, now)
     outcome = fact.outcome
     if outcome == "up":
         votes.up |= bit
@@ -146,34 +145,56 @@ def observe(
                 votes.errors = {}
             votes.errors[voter] = fact.error
     awaited = state.awaited = state.awaited & ~bit
-    if awaited and len(state.order) <= MAX_UNDECIDED:
+    if awaited and len(state.undecided or ()) <= MAX_UNDECIDED:
         return said
-    decided = _decide(state, now)
-    return [*said, *decided] if said else decided
+    found = _decide(state, now)
+    return [*said, *found] if said else found
+
+
+@lru_cache(maxsize=4_096)
+def _plain(slot: int) -> int:
+    """The slot as a plain number, the same one for every target that has it."""
+    return slot + 0
+
+
+_slot_of = attrgetter("slot")
+
+
+def _votes(state: TargetState, slot: int) -> Votes | None:
+    undecided = state.undecided
+    if undecided is None or undecided[-1].slot < slot:
+        return None
+    if undecided[-1].slot == slot:
+        return undecided[-1]
+    place = bisect_left(undecided, slot, key=_slot_of)
+    return undecided[place] if undecided[place].slot == slot else None
 
 
 def _known(state: TargetState, slot: int, bit: int) -> bool:
     # Behind its voter's latest slot: a repeat, or too late to tell from one, or out of order and welcome.
     if slot <= state.standing.decided:
         return True
-    votes = state.undecided.get(slot)
+    votes = _votes(state, slot)
     return votes is not None and bool((votes.up | votes.down | votes.unknown) & bit)
 
 
 def _open(state: TargetState, slot: int, now: int) -> Votes:
-    votes = state.undecided[slot] = Votes(now)
-    if not state.order:
-        state.awaited = state.live
-    # Whoever reached the oldest slot so far has passed this one too if it is older: `awaited` holds.
-    insort(state.order, slot)
+    votes = Votes(slot, now)
+    if state.undecided is None:
+        state.undecided = [votes]
+        state.awaited = state.electorate.everyone & ~state.given_up
+    else:
+        # Whoever reached the oldest slot so far has passed this one too if it is older: `awaited` holds.
+        insort(state.undecided, votes, key=_slot_of)
     return votes
 
 
 def _await(state: TargetState) -> None:
-    if state.order:
-        oldest = state.order[0]
-        behind = sum(1 << voter for voter, slot in enumerate(state.reached) if slot < oldest)
-        state.awaited = state.live & behind
+    if state.undecided is not None:
+        oldest = state.undecided[0].slot
+        reached = state.last[: state.electorate.size]
+        behind = sum(1 << voter for voter, slot in enumerate(reached) if slot < oldest)
+        state.awaited = behind & ~state.given_up
 
 
 def _patience(interval: int) -> int:
@@ -182,25 +203,26 @@ def _patience(interval: int) -> int:
 
 def _pass_time(state: TargetState, voter: int, now: int) -> Sequence[Said]:
     """Gives up voters silent for too long and decides what waited for them only, or waited long enough."""
-    patience = _patience(state.interval)
-    last_heard = max(state.heard)
+    patience, size = _patience(state.electorate.interval), state.electorate.size
+    last_heard = max(state.last[size:])
     silence = now - last_heard
     if silence > patience:
         # After a longer silence agents may take longer to come back, and there is nobody left to hurry for.
         known_silence = silence if last_heard > NEVER else 0
         state.grace_until = now + max(patience, min(known_silence, MAX_LAG))
-    state.heard[voter] = now
+    state.last[size + voter] = now
 
-    live = 0
+    silent = 0
     wake = now + max(patience, MAX_LAG)
-    for number, heard in enumerate(state.heard):
-        given_up = max(heard + patience, state.grace_until)
-        if now <= given_up:
-            live |= 1 << number
-            wake = min(wake, given_up)
+    for number, heard in enumerate(state.last[size:]):
+        until = max(heard + patience, state.grace_until)
+        if now <= until:
+            wake = min(wake, until)
+        else:
+            silent |= 1 << number
     state.wake = wake
-    if live != state.live:
-        state.live = live
+    if silent != state.given_up:
+        state.given_up = silent
         _await(state)
     return _decide(state, now)
 
@@ -208,26 +230,35 @@ def _pass_time(state: TargetState, voter: int, now: int) -> Sequence[Said]:
 def _decide(state: TargetState, now: int) -> Sequence[Said]:
     """Decides undecided slots from the oldest on, as far as they can be."""
     said: Sequence[Said] = ()
-    order = state.order
-    while order:
-        slot = order[0]
-        if state.awaited and len(order) <= MAX_UNDECIDED:
-            first = state.undecided[slot].first_arrival
-            end = max(first + max(MAX_LAG, _patience(state.interval)), state.grace_until)
+    electorate = state.electorate
+    while (undecided := state.undecided) is not None:
+        votes = undecided[0]
+        if state.awaited and len(undecided) <= MAX_UNDECIDED:
+            wait = max(MAX_LAG, _patience(electorate.interval))
+            end = max(votes.first_arrival + wait, state.grace_until)
             if now <= end:
                 state.wake = min(state.wake, end)
                 break
-        del order[0]
-        votes = state.undecided.pop(slot)
+        if len(undecided) > 1:
+            del undecided[0]
+        else:
+            state.undecided = None
         verdict: State = "up"
         because: tuple[Because, ...] = ()
-        if votes.up == state.everyone:
+        if votes.up == electorate.everyone:
             state.held = 0
         else:
-            verdict, state.held = quorum(votes, len(state.checks), len(state.locations), state.held)
-            because = testimony(votes, verdict, state.checks, state.locations)
+            checks, locations = electorate.checks, electorate.locations
+            verdict, state.held = quorum(votes, len(checks), len(locations), state.held)
+            because = testimony(votes, verdict, checks, locations)
         news = follow(
-            state.standing, slot, verdict, because, state.interval, state.confirm_down, state.confirm_up
+            state.standing,
+            votes.slot,
+            verdict,
+            because,
+            electorate.interval,
+            electorate.confirm_down,
+            electorate.confirm_up,
         )
         if news:
             said = [*said, *news] if said else news
@@ -235,86 +266,50 @@ def _decide(state: TargetState, now: int) -> Sequence[Said]:
     return said
 
 
-def _first_declared(declared: TargetDeclared, position: int) -> TargetState:
-    checks, locations = _electorate(declared)
-    count = len(checks) * len(locations)
-    interval = declared.interval_s * SECOND
+def _first_declared(target: str, electorate: Electorate, position: int) -> TargetState:
     return TargetState(
         position=position,
-        interval=interval,
-        confirm_down=declared.confirm_down,
-        confirm_up=declared.confirm_up,
-        checks=checks,
-        locations=locations,
-        voters=_numbered(checks, locations),
-        everyone=(1 << count) - 1,
-        standing=Standing(declared.target, interval),
+        electorate=electorate,
+        standing=Standing(target, electorate.interval),
         held=0,
-        reached=[NEVER] * count,
-        heard=[NEVER] * count,
-        live=0,
+        given_up=electorate.everyone,
         awaited=0,
-        undecided={},
-        order=[],
+        last=Numbers("q", [NEVER]) * (2 * electorate.size),
+        undecided=None,
         grace_until=NEVER,
         wake=NEVER,
     )
 
 
-def _declared_again(state: TargetState, declared: TargetDeclared, recorded_at: int) -> Sequence[Said]:
+def _declared_again(state: TargetState, electorate: Electorate, recorded_at: int) -> Sequence[Said]:
     """Judges by the new declaration from here on, undecided slots too; the confirmed state and run go on.
 
     Voters that remain keep their votes. A slot that only voters now gone had reported is absent.
     """
-    checks, locations = _electorate(declared)
-    interval = declared.interval_s * SECOND
-    same_voters = (checks, locations) == (state.checks, state.locations)
-    if same_voters and (interval, declared.confirm_down, declared.confirm_up) == (
-        state.interval,
-        state.confirm_down,
-        state.confirm_up,
-    ):
+    before = state.electorate
+    if electorate.said() == before.said():
         return ()
-    voters = _numbered(checks, locations)
-    remaining = {
-        old: voters[check][location]
-        for check, by_location in state.voters.items()
-        for location, old in by_location.items()
-        if check in checks and location in locations
+    checks = {
+        old: electorate.checks.index(check)
+        for old, check in enumerate(before.checks)
+        if check in electorate.voters
     }
-    count = len(checks) * len(locations)
-    reached, heard = [NEVER] * count, [NEVER] * count
+    remaining = {
+        old: electorate.voters[check][location]
+        for check, by_location in before.voters.items()
+        for location, old in by_location.items()
+        if location in electorate.voters.get(check, ())
+    }
+    last = Numbers("q", [NEVER]) * (2 * electorate.size)
     for old, new in remaining.items():
-        reached[new], heard[new] = state.reached[old], state.heard[old]
-    renumbered = ((slot, renumber(state.undecided[slot], remaining)) for slot in state.order)
-    state.undecided = {slot: votes for slot, votes in renumbered if votes.up | votes.down | votes.unknown}
-    state.order = list(state.undecided)
-    state.held = renumber_bits(
-        state.held, {old: checks.index(check) for old, check in enumerate(state.checks) if check in checks}
-    )
-    state.interval, state.confirm_down, state.confirm_up = (
-        interval,
-        declared.confirm_down,
-        declared.confirm_up,
-    )
-    state.checks, state.locations, state.voters = checks, locations, voters
-    state.reached, state.heard = reached, heard
-    state.everyone = state.live = (1 << count) - 1
-    state.grace_until = recorded_at + _patience(interval)
+        last[new] = state.last[old]
+        last[electorate.size + new] = state.last[before.size + old]
+    renumbered = [renumber(votes, remaining) for votes in state.undecided or ()]
+    state.undecided = [votes for votes in renumbered if votes.up | votes.down | votes.unknown] or None
+    state.held = renumber_bits(state.held, checks)
+    state.electorate, state.last = electorate, last
+    state.given_up = 0
+    state.grace_until = recorded_at + _patience(electorate.interval)
     state.wake = NEVER
     _await(state)
     return _decide(state, recorded_at)
-
-
-def _electorate(declared: TargetDeclared) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    required = [check.check for check in declared.checks if check.required]
-    checks = required or [check.check for check in declared.checks]
-    return tuple(dict.fromkeys(checks)), tuple(dict.fromkeys(declared.locations))
-
-
-def _numbered(checks: tuple[str, ...], locations: tuple[str, ...]) -> dict[str, dict[str, int]]:
-    wide = len(locations)
-    return {
-        check: {location: row * wide + column for column, location in enumerate(locations)}
-        for row, check in enumerate(checks)
-    }

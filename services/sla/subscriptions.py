@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_right
 from datetime import date
 from fractions import Fraction
@@ -18,7 +19,7 @@ T = TypeVar("T")
 TERM_MONTHS = {"year": 12, "month": 1}
 
 
-class ByDate(Struct, Generic[T]):
+class ByDate(Struct, Generic[T], gc=False):
     """A value that changes on dates; of two changes for one date the later said counts."""
 
     days: list[date]
@@ -37,7 +38,7 @@ class ByDate(Struct, Generic[T]):
         return self.values[max(bisect_right(self.days, day) - 1, 0)]
 
 
-class Figures(Struct, frozen=True, array_like=True):
+class Figures(Struct, frozen=True, array_like=True, gc=False):
     """A closed month as it was said: ms, and by the terms of which version."""
 
     window_ms: int
@@ -49,21 +50,21 @@ class Figures(Struct, frozen=True, array_like=True):
     terms: str
 
 
-class Closed(Struct):
+class Closed(Struct, gc=False):
     """A closed month and how often it has been said."""
 
     revision: int
     figures: Figures
 
 
-class Granted(Struct):
+class Granted(Struct, gc=False):
     """What was granted under a credit's name so far."""
 
     revision: int
     total: Amount
 
 
-class Year(Struct):
+class Year(Struct, gc=False):
     """An opened subscription year's quota as it was said, in minutes, and by the terms of which version.
 
     `counted` are the minutes of each ticket in it, `warned` the percents whose warning stands.
@@ -76,9 +77,9 @@ class Year(Struct):
     warned: list[int] = []
 
 
-class Subscription(Struct):
-    """`months` are keyed by their first date, `outages` by the cut's start (ms), `uptimes` by the month,
-    `years` by their first date.
+class Subscription(Struct, gc=False):
+    """`months` are keyed by their first date, `outages` by the cut's start (ms), `uptimes` by the month, each in
+    the order of its keys; `years` by their first date.
 
     `due` is the next instant (ms) at which time alone concludes something about uptime, `quota_due` about the
     quota; `looked_at` the last one at which it was looked. `worked` are the tickets with work on them.
@@ -112,7 +113,7 @@ def started(fact: SubscriptionStarted) -> Subscription:
         term_months=TERM_MONTHS[fact.term],
         starts_on=fact.starts_on,
         prices=ByDate([fact.starts_on], [fact.price]),
-        targets=ByDate([fact.starts_on], [tuple(dict.fromkeys(fact.targets))]),
+        targets=ByDate([fact.starts_on], [_names(fact.targets)]),
         deployments=ByDate([fact.starts_on], [fact.deployment]),
     )
 
@@ -122,9 +123,22 @@ def changed(subscription: Subscription, fact: SubscriptionChanged) -> None:
     if isinstance(fact.price, Amount):
         subscription.prices.change(fact.effective_on, fact.price)
     if isinstance(fact.targets, tuple):
-        subscription.targets.change(fact.effective_on, tuple(dict.fromkeys(fact.targets)))
+        subscription.targets.change(fact.effective_on, _names(fact.targets))
     if isinstance(fact.deployment, str):
         subscription.deployments.change(fact.effective_on, fact.deployment)
+
+
+def _names(targets: tuple[str, ...]) -> tuple[str, ...]:
+    """Each once, as the same object wherever it is named."""
+    return tuple(sys.intern(target) for target in dict.fromkeys(targets))
+
+
+def share(found: dict[str, Subscription]) -> dict[str, Subscription]:
+    """The same subscriptions, what was read apart being one object again where it is one value."""
+    for subscription in found.values():
+        targets = subscription.targets
+        targets.values = [_names(names) for names in targets.values]
+    return {subscription.subscription: subscription for subscription in found.values()}
 
 
 def term_days(subscription: Subscription, day: date) -> int:

@@ -6,13 +6,15 @@ time on both sides is bridged; corrections overrule. Times are ms, stretches hal
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator
 from enum import IntEnum
 from itertools import pairwise
+from operator import attrgetter
 
 from msgspec import Struct
 
+from services.sla.ordered import place
 from shared.facts import DowntimeCorrected, MaintenanceAnnounced, MaintenanceCancelled, State
 
 NEVER = 1 << 60
@@ -37,14 +39,17 @@ Stretch = tuple[int, int, Seen]
 _SEEN = {"up": Seen.UP, "down": Seen.DOWN, "unmeasured": Seen.UNMEASURED}
 
 
-class Correction(Struct, frozen=True, array_like=True):
+class Correction(Struct, frozen=True, array_like=True, gc=False):
+    """`number` counts those of a target in the order they were said."""
+
     at: int
     starts_at: int
     ends_at: int
     state: State
+    number: int
 
 
-class Maintenance(Struct, array_like=True):
+class Maintenance(Struct, array_like=True, gc=False):
     """The announcement that counts, and the earliest cancellation said after it."""
 
     starts_at: int
@@ -53,14 +58,16 @@ class Maintenance(Struct, array_like=True):
     cancelled_at: int | None = None
 
 
-class Timeline(Struct):
-    """All that was said of one target. `ats` ascends; of two at one instant the later said stays."""
+class Timeline(Struct, array_like=True, gc=False):
+    """All that was said of one target. `ats` ascends; of two at one instant the later said stays. Corrections
+    and maintenance ascend by `ends_at`; `corrected_since` is the first instant any correction is about."""
 
     ats: list[int] = []
     states: list[State] = []
     through: int = -NEVER
     corrections: list[Correction] = []
     maintenance: dict[str, Maintenance] = {}
+    corrected_since: int = NEVER
 
     @property
     def observed_until(self) -> int:
@@ -70,14 +77,17 @@ class Timeline(Struct):
     @property
     def known_since(self) -> int:
         """The first instant of everything stated, corrections included; NEVER where nothing is."""
-        corrected = min((found.starts_at for found in self.corrections), default=NEVER)
-        return min(self.ats[0], corrected) if self.ats else corrected
+        return min(self.ats[0], self.corrected_since) if self.ats else self.corrected_since
+
+    @property
+    def corrected_until(self) -> int:
+        """The end of the last correction; -NEVER where there is none."""
+        return self.corrections[-1].ends_at if self.corrections else -NEVER
 
     @property
     def known_until(self) -> int:
         """The end of everything stated, corrections included; -NEVER where nothing is."""
-        corrected = max((found.ends_at for found in self.corrections), default=-NEVER)
-        return max(self.observed_until, corrected)
+        return max(self.observed_until, self.corrected_until)
 
 
 def state_changed(timeline: Timeline, at: int, state: State) -> int:
@@ -103,9 +113,9 @@ def observed(timeline: Timeline, through: int) -> int:
 def is_plain_after(timeline: Timeline, instant: int) -> bool:
     """Whether every correction and maintenance was over before `instant`: one that ends there still says what
     comes next."""
-    corrected_until = max((found.ends_at for found in timeline.corrections), default=-NEVER)
-    planned_until = max((found.ends_at for found in timeline.maintenance.values()), default=-NEVER)
-    return max(corrected_until, planned_until) < instant
+    planned = timeline.maintenance
+    planned_until = planned[next(reversed(planned))].ends_at if planned else -NEVER
+    return max(timeline.corrected_until, planned_until) < instant
 
 
 def _with_silence_before(timeline: Timeline, since: int) -> int:
@@ -121,19 +131,28 @@ def corrected(timeline: Timeline, fact: DowntimeCorrected) -> int:
     """Overrules a stretch. Returns the first instant whose meaning this may change, or NEVER."""
     if fact.ends_at == fact.starts_at:
         return NEVER
-    found = Correction(fact.at, fact.starts_at, fact.ends_at, fact.state)
-    timeline.corrections.insert(bisect_right(timeline.corrections, int(fact.at), key=_said_at), found)
+    number = len(timeline.corrections)
+    found = Correction(fact.at, fact.starts_at, fact.ends_at, fact.state, number)
+    insort(timeline.corrections, found, key=_ends_at)
+    timeline.corrected_since = min(timeline.corrected_since, int(fact.starts_at))
     return int(fact.starts_at)
 
 
-def _said_at(correction: Correction) -> int:
-    return correction.at
+_ends_at = attrgetter("ends_at")
+_later_said_last = attrgetter("at", "number")
+
+
+def maintenance_ends(name: str, planned: Maintenance) -> int:
+    """The rank by which maintenance is in order."""
+    del name
+    return planned.ends_at
 
 
 def announced(timeline: Timeline, fact: MaintenanceAnnounced) -> int:
     """Puts a maintenance in place of an earlier one of the same id. Returns the first instant it touches."""
     old = timeline.maintenance.get(fact.maintenance)
-    timeline.maintenance[fact.maintenance] = Maintenance(fact.starts_at, fact.ends_at, fact.announced_at)
+    new = Maintenance(fact.starts_at, fact.ends_at, fact.announced_at)
+    place(timeline.maintenance, fact.maintenance, new, maintenance_ends)
     return min(int(fact.starts_at), old.starts_at if old else NEVER)
 
 
@@ -153,7 +172,10 @@ def stretches(timeline: Timeline, start: int, end: int, bridge_ms: Callable[[int
     `bridge_ms(instant)` is the longest silence that is bridged when it begins at `instant`.
     """
     stated = _joined(_clipped(_bridged(_stated(timeline, start, end), bridge_ms), start, end))
-    touching = [c for c in timeline.corrections if c.starts_at < end and c.ends_at > start]
+    if timeline.corrected_until <= start:
+        return stated
+    ending_later = timeline.corrections[bisect_right(timeline.corrections, start, key=_ends_at) :]
+    touching = sorted((c for c in ending_later if c.starts_at < end), key=_later_said_last)
     return _joined(_overruled(stated, touching)) if touching else stated
 
 

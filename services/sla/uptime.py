@@ -157,4 +157,4 @@ def _is_served(view: View, start: int, end: int) -> bool:
 def closed_until(view: View) -> int | None:
     """The end of the last closed month (ms)."""
     months = view.subscription.months
-    return month_bounds(view, max(months))[1] if months else None
+    return month_bounds(view, next(reversed(months)))[1] if months else None

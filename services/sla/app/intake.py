@@ -18,12 +18,14 @@ from faststream.kafka import KafkaBroker, TopicPartition
 from services.sla import promises
 from services.sla.app import metrics
 from services.sla.app.ownership import check_history, die
+from shared.appending import ToAppend, append
 from shared.cloudevents import ORIGIN, Origin, headers, origin_of
 from shared.codec import encode, is_object, type_of
 from shared.facts import ClockAdvanced
 from shared.failpoints import reach
-from shared.kafka import Batch, bury, send, subscribe_batches
+from shared.kafka import FACT_BYTES, Batch, bury, subscribe_batches
 from shared.outcomes import Source
+from shared.rights import told
 from shared.settings import KafkaSettings
 from shared.topics import (
     JOURNAL,
@@ -90,6 +92,7 @@ class Intake:
             self._broker,
             [],
             self._take,
+            lambda error: die(WORKER, told(self._settings, error)),
             partitions=[TopicPartition(place.topic, place.partition) for place in places],
             persistent=False,
             max_records=2_000,
@@ -162,7 +165,7 @@ class Intake:
         return False
 
     async def _write(self, news: list[tuple[bytes, Source | None, Origin | None, str]]) -> None:
-        topic, acks = self._settings.topic(JOURNAL), []
+        entries = []
         for fact, source, origin, type_name in news:
             self._recorded_at = max(self._clock(), self._recorded_at)
             data = promises.entry(self._recorded_at, fact, source)
@@ -172,12 +175,8 @@ class Intake:
             )
             if origin is not None:
                 named[ORIGIN] = str(origin)
-            acks.append(
-                await send(self._broker, topic, data, key=None, headers=named, partition=self._partition)
-            )
-        reach("sla.journal.sent")
-        for written in await asyncio.gather(*acks):
-            self.written = max(self.written, written.offset)
+            entries.append(ToAppend(data, named))
+        self.written = await append(self._broker, self._settings.topic(JOURNAL), self._partition, entries)
         reach("sla.journal.written")
 
 
@@ -185,6 +184,8 @@ def _unfit(value: bytes, topic: Topic) -> str | None:
     """Why a record has no place in the journal; None where it has one, if only to be rejected there."""
     if not is_object(value):
         return "not a JSON object"
+    if len(value) > FACT_BYTES:
+        return f"longer than {FACT_BYTES} bytes"
     found = _TOPIC_BY_TYPE.get(type_of(value))
     if found is not None and found is not topic:
         return f"{type_of(value)} belongs on {found.name}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import time
 from collections.abc import Awaitable, Callable
@@ -61,6 +62,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
         worker: str,
         restore: Callable[[int], Awaitable[int]],
         hand_over: Callable[[set[int]], Awaitable[None]],
+        check_name: Callable[[Any], Awaitable[None]],
     ) -> None:
         self.lock = asyncio.Lock()
         self.epoch = 0
@@ -75,6 +77,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
         self._worker = worker
         self._restore = restore
         self._hand_over = hand_over
+        self._check_name = check_name
 
     async def take(self, fold: Work, save: Work) -> None:
         """Runs `fold`, then `save`, unless the batch to fold was fetched before ownership changed. Does not
@@ -104,6 +107,8 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         try:
             async with self.lock:
+                if self.assigned:
+                    await self._check_name(self.subscriber.consumer)
                 self.assigned = False
                 await self._hand_over({place.partition for place in revoked})
         except Exception as error:
@@ -117,6 +122,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
                     following = await self._restore(place.partition)
                     await check_history(self.subscriber.consumer, place, following)
                     self.subscriber.consumer.seek(place, following)
+                gc.freeze()  # what was restored stays: the collector need not walk it again and again
                 self.assigned = True
                 log.info(
                     "partitions.owned", worker=self._worker, partitions=sorted(p.partition for p in assigned)

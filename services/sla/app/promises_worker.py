@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import structlog
@@ -13,14 +14,18 @@ from faststream.kafka import KafkaBroker
 
 from services.sla.app import metrics, snapshots
 from services.sla.app.intake import Intake, now_ms
-from services.sla.app.ownership import Ownership
+from services.sla.app.membership import as_member, check_name
+from services.sla.app.ownership import Ownership, die
 from services.sla.app.snapshots import Snapshot
 from services.sla.app.uptime_worker import commit
+from services.sla.app.volumes import other_slot
 from services.sla.promises import Promises
 from services.sla.spoken import Spoken
+from shared.appending import ToAppend, append_by_key
 from shared.cloudevents import Origin, headers, origin_of
 from shared.failpoints import reach
-from shared.kafka import Batch, send, subscribe_batches
+from shared.kafka import Batch, subscribe_batches
+from shared.rights import told
 from shared.settings import KafkaSettings
 from shared.topics import JOURNAL, TOPIC_OF, key_of
 
@@ -61,6 +66,7 @@ class PromisesWorker:
         settings: KafkaSettings,
         clock: Callable[[], int] = now_ms,
         save_every_s: float = SAVE_EVERY_S,
+        instance: str = "",
     ) -> None:
         self.shares: dict[int, Share] = {}
         self._broker = broker
@@ -68,14 +74,18 @@ class PromisesWorker:
         self._clock = clock
         self._save_every_s = save_every_s
         self._saved_at = time.monotonic()
-        self.ownership = Ownership(WORKER, self._restore, self._hand_over)
+        group = settings.group(WORKER)
+        check = partial(check_name, settings, group, instance)
+        self.ownership = Ownership(WORKER, self._restore, self._hand_over, check)
         self.subscriber = self.ownership.subscriber = subscribe_batches(
             broker,
             [settings.topic(JOURNAL)],
             self._take,
-            group_id=settings.group(WORKER),
+            lambda error: die(WORKER, told(settings, error)),
+            group_id=group,
             listener=self.ownership,
             max_records=5_000,
+            **as_member(instance),
             title="promises fold",
         )
 
@@ -117,7 +127,8 @@ class PromisesWorker:
 
     async def _fold(self, batch: Batch) -> None:
         reach("sla.promises.read")
-        acks, oldest = [], self._clock()
+        said: dict[str, list[ToAppend]] = {}
+        oldest = self._clock()
         for record in batch:
             share = self.shares.get(record.partition)
             if share is None or record.offset <= share.position:
@@ -129,16 +140,17 @@ class PromisesWorker:
                 await asyncio.sleep(0)  # heartbeats and health answer while a long journal is folded
             if spoken:
                 oldest = min(oldest, record.timestamp)
-                acks += [await self._publish(record.partition, each, record.timestamp) for each in spoken]
-        if acks:
-            reach("sla.promises.sent")
-            await asyncio.gather(*acks)
+                for each in spoken:
+                    topic, outcome = self._outgoing(record.partition, each, record.timestamp)
+                    said.setdefault(topic, []).append(outcome)
+        if said:
+            await asyncio.gather(*[append_by_key(self._broker, *one) for one in said.items()])
             reach("sla.promises.published")
             metrics.TAKEN_AFTER.observe(max(self._clock() - oldest, 0) / 1_000)
         for partition, share in self.shares.items():
             metrics.POSITION.labels(partition).set(share.position)
 
-    async def _publish(self, partition: int, spoken: Spoken, appended_at: int) -> asyncio.Future[Any]:
+    def _outgoing(self, partition: int, spoken: Spoken, appended_at: int) -> tuple[str, ToAppend]:
         outcome, stamp = spoken.outcome, spoken.outcome.journal
         type_name = type(outcome).__name__
         metrics.OUTCOMES.labels(type_name).inc()
@@ -150,7 +162,7 @@ class PromisesWorker:
             origin=Origin(JOURNAL.name, partition, stamp.offset, stamp.index),
         )
         topic = self._settings.topic(TOPIC_OF[type(outcome)])
-        return await send(self._broker, topic, spoken.data, key=key_of(outcome), headers=named)
+        return topic, ToAppend(spoken.data, named, key_of(outcome))
 
     async def _save_sometimes(self) -> None:
         if time.monotonic() - self._saved_at >= self._save_every_s:
@@ -163,7 +175,7 @@ class PromisesWorker:
             if share.saved != share.position:
                 await snapshots.save(self._broker, self._settings, partition, share.snapshot, share.slot)
                 reach("sla.promises.saved")
-                share.slot = snapshots.SLOTS[1 - snapshots.SLOTS.index(share.slot)]
+                share.slot = other_slot(share.slot)
                 share.saved = share.position
                 offsets[TopicPartition(self._settings.topic(JOURNAL), partition)] = share.position + 1
         self._saved_at = time.monotonic()
@@ -172,7 +184,7 @@ class PromisesWorker:
 
     async def _restore(self, partition: int) -> int:
         """Reads the last snapshot of `partition`; returns the journal offset to go on from."""
-        snapshot, slot = await asyncio.to_thread(snapshots.restored, self._settings, partition)
+        snapshot, slot = await snapshots.restored(self._settings, partition)
         place = TopicPartition(self._settings.topic(JOURNAL), partition)
         ends = await self.subscriber.consumer.end_offsets([place])
         self.shares[partition] = share = Share(snapshot, slot, ends[place])

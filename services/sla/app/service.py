@@ -10,13 +10,18 @@ from typing import Any
 
 from faststream.asgi import AsgiFastStream
 from faststream.specification import AsyncAPI
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from services.sla.app.membership import PatientBroker
+from services.sla.app.ownership import die
 from services.sla.app.promises_worker import PromisesWorker
 from services.sla.app.uptime_worker import UptimeWorker
 from services.sla.runs import NEVER
 from shared import health
+from shared.access import ACCESS
 from shared.kafka import ensure_topics, service_broker, wait_for_broker
+from shared.rights import NotAllowed, watch
 from shared.settings import KafkaSettings
 from shared.time import format_instant
 
@@ -32,13 +37,17 @@ class SlaSettings(BaseSettings):
     port: int = 28082
     state_save_every_s: float = 2.0
     snapshot_every_s: float = 10.0
+    instance: str = Field(default="", max_length=200, pattern="^[A-Za-z0-9._-]*$")
+    """The name under which a restarted instance gets its partitions back at once; no two have the same."""
 
 
 def build(settings: SlaSettings, kafka: KafkaSettings) -> AsgiFastStream:
     """The service, not yet started."""
-    broker = service_broker(kafka, "sla")
-    uptime = UptimeWorker(broker, kafka, settings.state_save_every_s)
-    promises = PromisesWorker(broker, kafka, save_every_s=settings.snapshot_every_s)
+    broker = service_broker(kafka, "sla", PatientBroker)
+    uptime = UptimeWorker(broker, kafka, settings.state_save_every_s, settings.instance)
+    promises = PromisesWorker(
+        broker, kafka, save_every_s=settings.snapshot_every_s, instance=settings.instance
+    )
 
     def live() -> bool:
         oldest = min(uptime.ownership.beat, promises.ownership.beat)
@@ -53,21 +62,26 @@ def build(settings: SlaSettings, kafka: KafkaSettings) -> AsgiFastStream:
             await uptime.idle()
             await asyncio.sleep(_IDLE_EVERY_S)
 
+    async def keep_rights() -> None:
+        try:
+            await watch(kafka, ACCESS["sla"])
+        except NotAllowed as error:
+            die("rights", error)
+
     @contextlib.asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
-        ticking: asyncio.Task[None] | None = None
+        beside: list[asyncio.Task[None]] = []
 
         async def begin() -> None:
-            nonlocal ticking
-            ticking = asyncio.create_task(idle())
+            beside.extend(asyncio.create_task(part) for part in (idle(), keep_rights()))
 
         async def end() -> None:
-            if ticking is not None:
-                ticking.cancel()
+            for task in beside:
+                task.cancel()
             await promises.close()
             await uptime.close()
 
-        app.after_startup(begin)
+        app.on_startup(begin)  # before the broker is: it is alive while it waits for its partitions
         app.on_shutdown(end)
         yield
 
@@ -103,9 +117,9 @@ def _shown(instant: int) -> str | None:
 
 
 async def serve(settings: SlaSettings, kafka: KafkaSettings) -> None:
-    """Runs until told to stop. Raises PortTaken, BrokerUnreachable, TopicMismatch."""
+    """Runs until told to stop. Raises PortTaken, BrokerUnreachable, Refused, TopicsMissing, TopicMismatch."""
     health.check_port(settings.host, settings.port, "GARANT_SLA_PORT")
     await asyncio.to_thread(wait_for_broker, kafka)
-    await asyncio.to_thread(ensure_topics, kafka)
+    await asyncio.to_thread(ensure_topics, kafka, ACCESS["sla"])
     app = build(settings, kafka)
     await health.serve(app, settings.host, settings.port)

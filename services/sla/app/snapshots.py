@@ -1,7 +1,6 @@
-"""Snapshots of the promises fold on a compacted topic: whole or not at all.
+"""Snapshots of the promises fold: a volume of its own each time, whole or not at all.
 
-A snapshot is cut into pieces, written to one of two slots in turn, and counts only once its manifest is
-acknowledged. A torn, flipped or foreign one is not used: the journal is folded from its beginning instead.
+A torn, flipped or foreign one is not used: the journal is folded from its beginning instead.
 """
 
 from __future__ import annotations
@@ -16,20 +15,18 @@ import structlog
 from faststream.kafka import KafkaBroker
 from msgspec import Struct
 
+from services.sla import history_v2, subscriptions
+from services.sla.app import volumes
+from services.sla.app.volumes import PIECE_BYTES, SLOTS, Manifest, Place, Reader, Unusable, other_slot
 from services.sla.history import STATE_VERSION, History
-from shared.cloudevents import headers
 from shared.codec import encode_state, state_decoder
 from shared.failpoints import reach
-from shared.kafka import read_topic, send
 from shared.settings import KafkaSettings
 from shared.topics import PROMISES_STATE
 
 log = structlog.get_logger()
 
 SOURCE = "/garant/sla/promises"
-MANIFEST_KEY = b"manifest"
-PIECE_BYTES = 512 * 1024
-SLOTS = ("a", "b")
 
 
 class Snapshot(Struct):
@@ -39,17 +36,6 @@ class Snapshot(Struct):
     origins: dict[str, tuple[int, int]] = {}
 
 
-class Manifest(Struct, frozen=True):
-    """Which pieces make the snapshot, and what they must add up to."""
-
-    version: int
-    slot: str
-    pieces: int
-    sha256: str
-    position: int
-
-
-_manifest = state_decoder(Manifest)
 _snapshot = state_decoder(Snapshot)
 
 
@@ -57,46 +43,58 @@ async def save(
     broker: KafkaBroker, settings: KafkaSettings, partition: int, snapshot: Snapshot, slot: str
 ) -> None:
     """Writes `snapshot` to `slot`; returns once its manifest is acknowledged."""
-    data = zlib.compress(encode_state(snapshot), 1)
-    pieces = [data[at : at + PIECE_BYTES] for at in range(0, len(data), PIECE_BYTES)]
-    topic = settings.topic(PROMISES_STATE)
-
-    async def keep(key: bytes, value: bytes) -> asyncio.Future[Any]:
-        named = headers(value, type_name="Snapshot", source=SOURCE, time_ms=snapshot.history.recorded_at)
-        return await send(broker, topic, value, key=key, headers=named, partition=partition)
-
-    await asyncio.gather(
-        *[await keep(f"{slot}/{number}".encode(), piece) for number, piece in enumerate(pieces)]
-    )
+    plain, history = encode_state(snapshot), snapshot.history
+    data = await asyncio.to_thread(zlib.compress, plain, 1)
+    place = Place(broker, settings.topic(PROMISES_STATE), partition, "Snapshot", SOURCE)
+    cut = [data[at : at + PIECE_BYTES] for at in range(0, len(data), PIECE_BYTES)]
+    pieces = await volumes.write(place, slot, (), cut, history.recorded_at)
     reach("sla.promises.pieces-saved")
-    manifest = Manifest(STATE_VERSION, slot, len(pieces), sha256(data).hexdigest(), snapshot.history.position)
-    await (await keep(MANIFEST_KEY, encode_state(manifest)))
+    await volumes.conclude(
+        place, Manifest(STATE_VERSION, slot, history.position, pieces), history.recorded_at
+    )
 
 
-def restored(settings: KafkaSettings, partition: int) -> tuple[Snapshot, str]:
+async def restored(settings: KafkaSettings, partition: int) -> tuple[Snapshot, str]:
     """The last whole snapshot of `partition`, or an empty one; and the slot the next one goes to."""
-    kept = {
-        record.key: record.value
-        for record in read_topic(settings, PROMISES_STATE, partition)
-        if record.key is not None and record.value is not None
-    }
-    empty = Snapshot(History(partition=partition))
-    if MANIFEST_KEY not in kept:
-        return empty, SLOTS[0]
+    async with volumes.reading(settings, settings.topic(PROMISES_STATE), partition) as reader:
+        try:
+            value = await reader.manifest()
+            if value is None:
+                return Snapshot(History(partition=partition)), SLOTS[0]
+            return await _restored(reader, value)
+        except (Unusable, msgspec.DecodeError, ValueError, KeyError, zlib.error) as error:
+            log.warning(
+                "snapshot.unusable",
+                partition=partition,
+                reason=str(error),
+                what="folding the journal from its start",
+            )
+            return Snapshot(History(partition=partition)), SLOTS[0]
+
+
+async def _restored(reader: Reader, value: bytes) -> tuple[Snapshot, str]:
     try:
-        manifest = _manifest.decode(kept[MANIFEST_KEY])
-        following = SLOTS[1 - SLOTS.index(manifest.slot)]
-        if manifest.version != STATE_VERSION:
-            raise ValueError(f"snapshot of version {manifest.version}, this is {STATE_VERSION}")
-        data = b"".join(kept[f"{manifest.slot}/{number}".encode()] for number in range(manifest.pieces))
-        if sha256(data).hexdigest() != manifest.sha256:
-            raise ValueError("its checksum does not match")
-        return _snapshot.decode(zlib.decompress(data)), following
-    except (msgspec.DecodeError, ValueError, KeyError, zlib.error) as error:
-        log.warning(
-            "snapshot.unusable",
-            partition=partition,
-            reason=str(error),
-            what="folding the journal from its start",
-        )
-        return empty, SLOTS[0]
+        manifest = volumes.manifest_in(value)
+    except Unusable as reason:
+        try:
+            before = history_v2.manifest_in(value)
+        except (msgspec.DecodeError, ValueError):
+            raise reason from None
+        return await _restored_v2(reader, before)
+    if manifest.version != STATE_VERSION:
+        raise Unusable(f"snapshot of version {manifest.version}, this is {STATE_VERSION}")
+    pieces = await reader.pieces(manifest)
+    snapshot = _snapshot.decode(zlib.decompress(b"".join(pieces)))
+    snapshot.history.subscriptions = subscriptions.share(snapshot.history.subscriptions)
+    return snapshot, other_slot(manifest.slot)
+
+
+async def _restored_v2(reader: Reader, manifest: history_v2.Manifest) -> tuple[Snapshot, str]:
+    latest: dict[bytes | None, Any] = {}
+    async for record in reader.between(reader.first, reader.end):
+        latest[record.key] = record.value
+    data = b"".join(latest[f"{manifest.slot}/{number}".encode()] or b"" for number in range(manifest.pieces))
+    if sha256(data).hexdigest() != manifest.sha256:
+        raise Unusable("the checksum of its pieces does not match")
+    snapshot = Snapshot(*history_v2.snapshot_in(zlib.decompress(data)))
+    return snapshot, other_slot(manifest.slot)

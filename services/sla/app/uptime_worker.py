@@ -5,23 +5,27 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-import msgspec
 import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
-from msgspec import Struct
 
-from services.sla.app import metrics
-from services.sla.app.ownership import Ownership
-from services.sla.states import STATE_VERSION, TargetState, observe
+from services.sla.app import metrics, uptime_states
+from services.sla.app.membership import as_member, check_name
+from services.sla.app.ownership import Ownership, die
+from services.sla.app.uptime_states import Share
+from services.sla.app.volumes import Place
+from services.sla.states import observe
+from shared.appending import ToAppend, append_to_each
 from shared.cloudevents import Origin, headers
-from shared.codec import Undecodable, decode_probe_fact, encode, encode_state, state_decoder
+from shared.codec import Undecodable, decode_probe_fact, encode
 from shared.facts import ProbeFact, TargetObserved, TargetStateChanged
 from shared.failpoints import reach
-from shared.kafka import Batch, bury, read_topic, send, subscribe_batches
+from shared.kafka import Batch, bury, subscribe_batches
+from shared.rights import told
 from shared.settings import KafkaSettings
 from shared.topics import PROBE_RESULTS, UPTIME_CHANGES, UPTIME_STATE
 
@@ -30,39 +34,13 @@ log = structlog.get_logger()
 WORKER = "uptime"
 SOURCE = "/garant/sla/uptime"
 SAVE_EVERY_S = 2.0
-POSITION_KEY = b"@position"
-"""Key of the record that says up to where every target's saved state goes at least. Target ids are keys of
-the other records, behind a "=" so that no id can be taken for it."""
 MAX_RECORDS = 250
 """Records of a batch. With more of them the garbage collector starts to walk each batch, with fewer the
 framework's cost of a batch shows: see docs/reference/benchmarks.md."""
 
 
-class Saved(Struct, frozen=True):
-    """A target's state as it is kept on sla.uptime.state."""
-
-    version: int
-    state: TargetState
-
-
-class Position(Struct, frozen=True):
-    """Everything up to and with `offset` is in the saved states."""
-
-    version: int
-    offset: int
-
-
-class Share(Struct):
-    """One partition of probe.results in this instance's hands; `position` is the last offset folded. The
-    states to save are those whose own position is beyond `saved`."""
-
-    states: dict[str, TargetState] = {}
-    position: int = -1
-    saved: int = -1
-
-
-_saved = state_decoder(Saved)
-_position = state_decoder(Position)
+RESULT_BYTES = 64 * 1024
+"""A longer record is none of an agent's; what a change says of all its voters has to fit a record."""
 
 
 class UptimeWorker:
@@ -73,6 +51,7 @@ class UptimeWorker:
         broker: KafkaBroker,
         settings: KafkaSettings,
         save_every_s: float = SAVE_EVERY_S,
+        instance: str = "",
         max_records: int = MAX_RECORDS,
     ) -> None:
         self.shares: dict[int, Share] = {}
@@ -80,14 +59,18 @@ class UptimeWorker:
         self._settings = settings
         self._save_every_s = save_every_s
         self._saved_at = time.monotonic()
-        self.ownership = Ownership(WORKER, self._restore, self._hand_over)
+        group = settings.group(WORKER)
+        check = partial(check_name, settings, group, instance)
+        self.ownership = Ownership(WORKER, self._restore, self._hand_over, check)
         self.subscriber = self.ownership.subscriber = subscribe_batches(
             broker,
             [settings.topic(PROBE_RESULTS)],
             self._take,
-            group_id=settings.group(WORKER),
+            lambda error: die(WORKER, told(settings, error)),
+            group_id=group,
             listener=self.ownership,
             max_records=max_records,
+            **as_member(instance),
             title="uptime fold",
         )
 
@@ -111,7 +94,7 @@ class UptimeWorker:
             if share is None or offset <= share.position:
                 continue
             try:
-                fact: ProbeFact = decode_probe_fact(record.value or b"")
+                fact = _read(record.value or b"")
             except Undecodable as error:
                 await bury(self._broker, self._settings, record, PROBE_RESULTS.name, str(error), "sla")
                 share.position = offset
@@ -127,7 +110,7 @@ class UptimeWorker:
     async def _publish(
         self, said: list[tuple[int, int, Sequence[TargetStateChanged | TargetObserved], int]]
     ) -> None:
-        topic, acks = self._settings.topic(UPTIME_CHANGES), []
+        spread: dict[int, list[ToAppend]] = {}
         for partition, offset, found, recorded_at in said:
             for step, fact in enumerate(found):
                 data = encode(fact)
@@ -135,11 +118,11 @@ class UptimeWorker:
                 named = headers(
                     data, type_name=type(fact).__name__, source=SOURCE, time_ms=recorded_at, origin=origin
                 )
-                acks.append(await send(self._broker, topic, data, key=fact.target.encode(), headers=named))
+                spread.setdefault(partition, []).append(ToAppend(data, named, fact.target.encode()))
                 metrics.CHANGES.labels(type(fact).__name__).inc()
-        if acks:
-            reach("sla.uptime.sent")
-            await asyncio.gather(*acks)
+        if spread:
+            # Both topics are keyed by target and have as many partitions: the results' order is the changes'.
+            await append_to_each(self._broker, self._settings.topic(UPTIME_CHANGES), spread)
             reach("sla.uptime.published")
 
     async def _save_sometimes(self) -> None:
@@ -148,41 +131,33 @@ class UptimeWorker:
 
     async def _save(self) -> None:
         """States of the targets that changed, then the position they reach, then the group's offsets."""
-        topic, acks = self._settings.topic(UPTIME_STATE), []
+        now = time.time_ns() // 1_000_000
         changed = {
             partition: share for partition, share in self.shares.items() if share.position > share.saved
         }
-        for partition, share in changed.items():
-            for target, state in share.states.items():
-                if state.position > share.saved:
-                    data = encode_state(Saved(STATE_VERSION, state))
-                    acks.append(await self._keep(topic, b"=" + target.encode(), data, partition))
-        await asyncio.gather(*acks)
-        reach("sla.uptime.states-saved")
-        acks = [
-            await self._keep(
-                topic, POSITION_KEY, encode_state(Position(STATE_VERSION, share.position)), partition
-            )
+        saving = {
+            partition: await uptime_states.save(self._place(partition), share, now)
             for partition, share in changed.items()
-        ]
-        await asyncio.gather(*acks)
+        }
+        reach("sla.uptime.states-saved")
+        await asyncio.gather(
+            *[saved.conclude(self._place(partition), now) for partition, saved in saving.items()]
+        )
         reach("sla.uptime.saved")
         offsets = {}
         for partition, share in changed.items():
-            share.saved = share.position
-            offsets[TopicPartition(self._settings.topic(PROBE_RESULTS), partition)] = share.position + 1
+            offsets[TopicPartition(self._settings.topic(PROBE_RESULTS), partition)] = share.saved + 1
         self._saved_at = time.monotonic()
         if offsets:
             await commit(self.subscriber.consumer, offsets)
 
-    async def _keep(self, topic: str, key: bytes, data: bytes, partition: int) -> asyncio.Future[Any]:
-        now = time.time_ns() // 1_000_000
-        named = headers(data, type_name="UptimeState", source=SOURCE, time_ms=now)
-        return await send(self._broker, topic, data, key=key, headers=named, partition=partition)
+    def _place(self, partition: int) -> Place:
+        topic = self._settings.topic(UPTIME_STATE)
+        return Place(self._broker, topic, partition, "UptimeState", SOURCE)
 
     async def _restore(self, partition: int) -> int:
         """Reads the saved states of `partition`; returns the offset to go on from."""
-        self.shares[partition] = share = await asyncio.to_thread(restored, self._settings, partition)
+        self.shares[partition] = share = await uptime_states.restored(self._settings, partition)
         reach("sla.uptime.restored")
         log.info("uptime.restored", partition=partition, targets=len(share.states), position=share.position)
         return share.position + 1
@@ -201,30 +176,10 @@ class UptimeWorker:
             self.shares.pop(partition, None)
 
 
-def restored(settings: KafkaSettings, partition: int) -> Share:
-    """The share of `partition` as it was saved last; an empty one where there is none, or only one of
-    another version: then the topic is folded from its beginning."""
-    latest = {
-        record.key: record.value
-        for record in read_topic(settings, UPTIME_STATE, partition)
-        if record.key is not None and record.value is not None
-    }
-    share = Share()
-    try:
-        if (data := latest.pop(POSITION_KEY, None)) is None:
-            return share
-        position = _position.decode(data)
-        if position.version != STATE_VERSION:
-            raise ValueError(f"state of version {position.version}, this is {STATE_VERSION}")
-        for key, value in latest.items():
-            share.states[key[1:].decode()] = _saved.decode(value).state
-    except (msgspec.DecodeError, ValueError) as error:
-        log.warning(
-            "uptime.state.unusable", partition=partition, reason=str(error), what="folding from the start"
-        )
-        return Share()
-    share.position = share.saved = position.offset
-    return share
+def _read(data: bytes) -> ProbeFact:
+    if len(data) > RESULT_BYTES:
+        raise Undecodable(f"longer than {RESULT_BYTES} bytes")
+    return decode_probe_fact(data)
 
 
 async def commit(consumer: Any, offsets: dict[TopicPartition, int]) -> None:
