@@ -18,9 +18,11 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from msgspec import Struct
-from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select, text
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, func, make_url, select, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from shared.errors import NeedsAPerson
 from shared.time import Instant
@@ -55,6 +57,58 @@ def wall_clock() -> Instant:
 
 def open_engine(url: str, keeping: Keeping) -> Engine:
     """The engine for `url`: `sqlite:///PATH` or `postgresql://...`. Raises DatabaseUnusable."""
+    parsed = _parsed(url, keeping)
+    if parsed.get_backend_name() == "postgresql":
+        return create_engine(parsed, pool_pre_ping=True)
+    Path(parsed.database or "").parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(parsed, connect_args={"timeout": _BUSY_S})
+    event.listen(engine, "connect", _sqlite_connected)
+    event.listen(engine, "begin", _sqlite_begins)
+    return engine
+
+
+def open_read_only(url: str, keeping: Keeping) -> Engine:
+    """The engine for a database that a service of this version keeps, for `reading` only: it works beside the
+    service and without it, and can write nothing.
+
+    Raises DatabaseUnusable, also where there is no such database or its schema is of another version.
+    """
+    parsed = _parsed(url, keeping)
+    if parsed.get_backend_name() == "postgresql":
+        engine = create_engine(parsed, execution_options={"postgresql_readonly": True})
+    else:
+        path = Path(parsed.database or "").absolute()
+        if not path.is_file():
+            raise DatabaseUnusable(
+                f"There is no {keeping.name} database at {path}. Set {keeping.setting}, or GARANT_HOME, to "
+                f"what the {keeping.name} service has."
+            )
+        engine = create_engine(
+            "sqlite://",
+            creator=lambda: sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=_BUSY_S),
+            poolclass=NullPool,
+        )
+        event.listen(engine, "connect", _sqlite_read_only)
+        event.listen(engine, "begin", _sqlite_begins)
+    try:
+        with reading(engine) as connection:
+            found = MigrationContext.configure(connection).get_current_heads()
+    except DBAPIError as error:
+        raise DatabaseUnusable(
+            f"The {keeping.name} database {parsed.render_as_string(hide_password=True)} cannot be read: "
+            f"{error.orig}. Start it, or set {keeping.setting} to where it is."
+        ) from error
+    wanted = ScriptDirectory(str(keeping.migrations)).get_heads()
+    if sorted(found) != sorted(wanted):
+        raise DatabaseUnusable(
+            f"The {keeping.name} database has schema {', '.join(found) or 'none'}, this version reads "
+            f"{', '.join(wanted)}. Take the garant that the {keeping.name} service runs: it "
+            "brings the schema to its own version when it starts."
+        )
+    return engine
+
+
+def _parsed(url: str, keeping: Keeping) -> URL:
     try:
         parsed = make_url(url)
     except ArgumentError as error:
@@ -63,17 +117,18 @@ def open_engine(url: str, keeping: Keeping) -> Engine:
             "postgresql://user:password@host/name"
         ) from error
     if parsed.get_backend_name() == "postgresql":
-        return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+        return parsed.set(drivername="postgresql+psycopg")
     if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
         raise DatabaseUnusable(
             f"{keeping.name} keeps {keeping.keeps} in PostgreSQL or in a SQLite file; set "
             f"{keeping.setting} to sqlite:////path/{keeping.name}.db or postgresql://user:password@host/name"
         )
-    Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(parsed, connect_args={"timeout": _BUSY_S})
-    event.listen(engine, "connect", _sqlite_connected)
-    event.listen(engine, "begin", _sqlite_begins)
-    return engine
+    return parsed
+
+
+def _sqlite_read_only(connection: Any, _record: object) -> None:
+    connection.isolation_level = None
+    connection.execute("PRAGMA query_only=ON")
 
 
 def _sqlite_connected(connection: Any, _record: object) -> None:
@@ -149,7 +204,7 @@ def next_number(connection: Connection, counter: str) -> int:
 def migrate(engine: Engine, keeping: Keeping) -> None:
     """Brings the schema to this version. Instances starting together wait for one another.
 
-    Raises DatabaseUnusable where the database cannot be reached.
+    Raises DatabaseUnusable where the database cannot be reached, and where a newer version has changed it.
     """
     config = Config()
     config.set_main_option("script_location", str(keeping.migrations).replace("%", "%%"))
@@ -157,13 +212,42 @@ def migrate(engine: Engine, keeping: Keeping) -> None:
         with engine.begin() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(select(func.pg_advisory_xact_lock(_LOCKS, MIGRATING)))
+            _refuse_newer(connection, keeping)
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     except OperationalError as error:
         raise DatabaseUnusable(
             f"The {keeping.name} database {engine.url.render_as_string(hide_password=True)} cannot be used: "
-            f"{error.orig}. Start it, or set {keeping.setting} to where it is."
+            f"{_line(error)}. Start it, or set {keeping.setting} to where it is."
         ) from error
+
+
+def _refuse_newer(connection: Connection, keeping: Keeping) -> None:
+    found = set(MigrationContext.configure(connection).get_current_heads())
+    known = {one.revision for one in ScriptDirectory(str(keeping.migrations)).walk_revisions()}
+    if strange := found - known:
+        where = connection.engine.url.render_as_string(hide_password=True)
+        raise DatabaseUnusable(
+            f"The {keeping.name} database {where} has schema {', '.join(sorted(strange))}, which this "
+            "version does not know: a newer one has used it. Nothing was changed. Start that version again, "
+            f"or set {keeping.setting} to a backup from before the upgrade."
+        )
+
+
+@contextmanager
+def failing(keeping: Keeping) -> Iterator[None]:
+    """A database that fails within (it was killed, its disk is full) raises DatabaseUnusable, in one line."""
+    try:
+        yield
+    except OperationalError as error:
+        raise DatabaseUnusable(
+            f"The {keeping.name} database failed ({_line(error)}). Nothing is lost: see that it runs and has "
+            f"room, then start {keeping.name} again; it goes on where it was."
+        ) from error
+
+
+def _line(error: OperationalError) -> str:
+    return " ".join(str(error.orig).split())
 
 
 @contextmanager

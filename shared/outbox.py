@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import structlog
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, OutOfOrderSequenceNumber
 from faststream.kafka import KafkaBroker
 from msgspec import Struct
 from sqlalchemy import Connection, Engine
@@ -22,6 +22,7 @@ from shared.codec import decode_fact
 from shared.database import RELAYING, try_lock
 from shared.failpoints import reach
 from shared.kafka import send
+from shared.rights import WITHDRAWN, told
 from shared.settings import KafkaSettings
 from shared.topics import TOPIC_OF, Topic, key_of
 
@@ -93,7 +94,7 @@ async def relay(
 
 
 def publishing(broker: KafkaBroker, kafka: KafkaSettings, progress: Callable[[], None]) -> Publish:
-    """Publishes through `broker`, trying again for as long as it takes."""
+    """Publishes through `broker`, trying again for as long as it takes; raises NotAllowed."""
 
     async def publish(one: Outgoing) -> None:
         while True:
@@ -102,6 +103,8 @@ def publishing(broker: KafkaBroker, kafka: KafkaSettings, progress: Callable[[],
                 topic = kafka.topic(one.topic)
                 await (await send(broker, topic, one.value, key=one.key, headers=one.headers))
                 return
+            except (*WITHDRAWN, OutOfOrderSequenceNumber) as error:
+                raise told(kafka, error) from error  # this producer takes no further record
             except KafkaError as error:
                 log.warning("relay.waiting", sequence=one.sequence, error=str(error))
                 await asyncio.sleep(1)

@@ -21,6 +21,7 @@ from services.cli.local.jars import fetch_jars, read_lock
 from services.cli.local.local_kafka import LocalKafka, start_local_kafka
 from services.cli.local.ports import free_port
 from shared.kafka import BrokerUnreachable, ensure_topics
+from shared.security import blocking_arguments
 from shared.settings import KafkaSettings
 from tests.mail.relay import Relay
 from tests.mail.servers import MailServer, kinds, mail_server
@@ -57,7 +58,7 @@ def topics(kafka_settings: KafkaSettings) -> Iterator[KafkaSettings]:
     """`kafka_settings` with all topics of the registry made, empty; they are deleted after the test."""
     ensure_topics(kafka_settings)
     yield kafka_settings
-    admin = KafkaAdminClient(bootstrap_servers=kafka_settings.bootstrap)
+    admin = KafkaAdminClient(**blocking_arguments(kafka_settings))
     try:
         admin.delete_topics([name for name in admin.list_topics() if name.startswith(kafka_settings.prefix)])
     finally:

@@ -24,6 +24,10 @@ _COMMANDS = {
         "Break and mend the demo application; publish a month; write to support.",
     ),
     "replay": ("services.cli.audit.replay_command:replay", "Replay a history and print every outcome."),
+    "reconcile": (
+        "services.cli.audit.reconcile:command",
+        "Compare journal, topics and billing's books, by night.",
+    ),
     "explain": ("services.cli.audit.explain:explain", "Why a credit was granted."),
     "publish": ("services.cli.publish:publish", "Put facts on their topics."),
     "broker": ("services.cli.local.command:broker", "Run only the broker."),
@@ -91,7 +95,7 @@ def run() -> None:
 
         if not isinstance(error, ValidationError):
             raise
-        _give_up("\n".join(_setting(error.title, one) for one in error.errors()))
+        _give_up(mistakes(error))
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -101,6 +105,11 @@ def run() -> None:
 def _give_up(why: str) -> NoReturn:
     print(f"error: {why}", file=sys.stderr)  # noqa: T201
     raise SystemExit(1)
+
+
+def mistakes(error: Any) -> str:
+    """What is wrong with settings, a line each, from pydantic's ValidationError."""
+    return "\n".join(_setting(error.title, one) for one in error.errors())
 
 
 def _setting(title: str, mistake: Any) -> str:

@@ -13,13 +13,14 @@ import typer
 from faststream.kafka import KafkaBroker
 
 from services.cli.up.here import kafka_here
+from shared.access import Access
 from shared.cloudevents import headers
 from shared.codec import Undecodable, decode_fact, encode
 from shared.errors import NeedsAPerson
 from shared.facts import ClockAdvanced, Fact
 from shared.kafka import ensure_topics, send, service_broker, wait_for_broker
 from shared.settings import KafkaSettings
-from shared.topics import TOPIC_OF, key_of
+from shared.topics import TOPIC_OF, TOPICS, key_of
 
 _IN_FLIGHT = 2_000
 
@@ -76,6 +77,12 @@ def read_facts(lines: Iterable[bytes]) -> list[Fact]:
     return found
 
 
+def _needed(facts: Iterable[Fact]) -> Access:
+    """What it takes to publish `facts`: no more than to write their topics."""
+    wanted = {TOPIC_OF[type(fact)].name for fact in facts}
+    return Access("operator", "publishes", writes=tuple(topic for topic in TOPICS if topic.name in wanted))
+
+
 def publish(
     file: Annotated[str, typer.Argument(help="JSON Lines, one fact a line; - for standard input.")],
 ) -> None:
@@ -87,6 +94,6 @@ def publish(
             facts = read_facts(lines)
     settings = kafka_here()
     wait_for_broker(settings)
-    ensure_topics(settings)
+    ensure_topics(settings, _needed(facts))
     count = asyncio.run(publish_facts(settings, facts, "/garant/publish"))
     typer.echo(f"{count} facts published")

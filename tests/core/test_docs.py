@@ -12,6 +12,7 @@ from typing import Any, get_args
 import pytest
 from pydantic_settings import BaseSettings
 
+from services.cli.audit.reconcile_kinds import KINDS
 from services.cli.audit.replay import replay_lines
 from shared import facts, outcomes, terms
 from shared.codec import decode_fact
@@ -144,6 +145,11 @@ def test_tests_named_in_the_text_exist(page: Path) -> None:
     }
     for name in re.findall(r"`(?:[\w/]+\.py::)?(test_\w+)`", page.read_text()):
         assert name in known, f"{named(page)} names {name}"
+
+
+def test_each_difference_that_can_be_found_is_told_in_the_same_order() -> None:
+    told = re.findall(r"^\| `([a-z-]+)` \|", (ROOT / "docs" / "how-to" / "reconcile.md").read_text(), re.M)
+    assert told == list(KINDS)
 
 
 def example() -> tuple[list[bytes], list[bytes]]:

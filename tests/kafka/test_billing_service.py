@@ -369,3 +369,27 @@ def test_a_second_service_on_the_same_sqlite_file_says_what_to_do(tmp_path: Path
     finally:
         first.process.kill()
         first.process.wait()
+
+
+def test_a_credit_beyond_the_cap_is_said_as_an_error_and_held_once_though_the_process_was_killed(
+    topics: KafkaSettings, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GARANT_BILLING_CAP_PER_ACCOUNT_DAY", "100.00")
+    say(topics, credit("100.01"))
+    dying = start(DIES_BETWEEN_BOOKS_AND_POSITION)
+    assert dying.process.wait(40) == -signal.SIGKILL, dying.log.read_text()
+    (said,) = [line for line in dying.log.read_text().splitlines() if "billing.credit.held" in line]
+    assert "error" in said
+    billing = start()
+    eventually(lambda: lag(topics) == 0, 90)
+    (held,) = billing.ask("GET", "/held")
+    assert (held["amount"], held["because"], held["cap"]) == ("100.01", "account-day", "100.00")
+    metrics = httpx.get(f"http://127.0.0.1:{billing.port}/metrics", trust_env=False).text
+    assert "garant_billing_held 1.0" in metrics
+    assert 'garant_billing_credit_records_total{result="held"} 0.0' in metrics
+    assert 'garant_billing_credit_records_total{result="repeat"} 1.0' in metrics
+    billing.declare()
+    assert billing.ask("GET", "/subscriptions/S-1/next-invoice")["total"] == "1200.00"
+    body = {"release": "R-1", "credit": held["credit"], "author": "anna", "reason": "looked at it"}
+    billing.ask("POST", "/subscriptions/S-1/releases", body)
+    assert billing.ask("GET", "/subscriptions/S-1/next-invoice")["total"] == "1099.99"

@@ -14,6 +14,7 @@ from shared.cloudevents import Origin, parse_origin
 from shared.codec import Undecodable, decode_probe_fact
 from shared.facts import ProbeResult, TargetStateChanged
 from shared.kafka import read_topic
+from shared.security import blocking_arguments
 from shared.settings import KafkaSettings
 from shared.time import DAY, Instant
 from shared.topics import PROBE_RESULTS
@@ -92,7 +93,7 @@ def _results(settings: KafkaSettings, partition: int, claims: Sequence[Told]) ->
 
 def _first_offset(settings: KafkaSettings, partition: int, since_ms: int) -> int:
     """The first record appended at or after `since_ms`: no result is recorded long before its slot."""
-    consumer = KafkaConsumer(bootstrap_servers=settings.bootstrap, enable_auto_commit=False)
+    consumer = KafkaConsumer(**blocking_arguments(settings), enable_auto_commit=False)
     try:
         place = TopicPartition(settings.topic(PROBE_RESULTS), partition)
         found = consumer.offsets_for_times({place: since_ms})[place]

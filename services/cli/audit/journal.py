@@ -19,7 +19,8 @@ def replay_journal(
 
     Raises HistoryGone where the journal no longer begins at its beginning.
     """
-    folds: dict[int, Promises] = {}
+    fold = Promises(History(partition=-1))
     for record in read_topic(settings, JOURNAL, partition):
-        fold = folds.setdefault(record.partition, Promises(History(partition=record.partition)))
+        if record.partition != fold.history.partition:
+            fold = Promises(History(partition=record.partition))
         yield record, fold.apply(record.offset, record.value or b"")

@@ -57,6 +57,11 @@ def open_broker(data: Path, port: int, console: Console, *, keep: bool = True) -
     if "bootstrap" in named.model_fields_set:
         wait_for_broker(named, say=console.print)
         return NamedBroker(named.bootstrap)
+    if named.secured:
+        raise BrokerFailed(
+            f"GARANT_KAFKA_SECURITY_PROTOCOL is {named.security_protocol}, but no broker is named, and "
+            "the one that Garant starts itself speaks plain text on loopback: set GARANT_KAFKA_BOOTSTRAP too."
+        )
     data.mkdir(parents=True, exist_ok=True)
     settings = BrokerSettings()
     return _in_docker(data, port, settings, console, keep) or _on_this_machine(data, port, settings, console)
