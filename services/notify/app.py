@@ -25,6 +25,7 @@ from services.notify.tables import letters
 from services.notify.taking import Rules
 from shared.database import (
     Clock,
+    failing,
     migrate,
     open_engine,
     own_file,
@@ -63,7 +64,8 @@ async def _run(
 ) -> None:
     pulse, kept = Pulse("taking"), Connection(kafka, "notify")
     wake, written, own_mail = asyncio.Event(), asyncio.Event(), State()
-    rules = await asyncio.to_thread(_rules, engine, settings, clock)
+    with failing(LETTERS):
+        rules = await asyncio.to_thread(_rules, engine, settings, clock)
     subscriber = subscribe(kept.broker, kafka, engine, rules, clock, pulse.busy, wake, kept.failed)
 
     def ready() -> list[str]:

@@ -22,7 +22,8 @@ from services.notify.taking import Found, Result, Rules, Taken, take
 from shared import facts, outcomes
 from shared.codec import Undecodable, decode_fact, decode_outcome, type_of
 from shared.database import Clock, writing
-from shared.kafka import Batch, bury, commit_taken, subscribe_batches
+from shared.failpoints import reach
+from shared.kafka import Batch, bury, commit_taken, into, subscribe_batches
 from shared.settings import KafkaSettings
 from shared.time import Instant, parse_instant
 from shared.topics import (
@@ -70,29 +71,34 @@ def subscribe(
             return
         busy(True)
         try:
+            reach("notify.log.read")
             found = [
                 await _found(broker, kafka, by_name[record.topic], record)
                 for record in sorted(batch, key=lambda one: (one.topic, one.partition, one.offset))
             ]
             counted = Counter(await asyncio.to_thread(_take, engine, found, rules, clock))
+            reach("notify.log.taken")
             for result, number in counted.items():
                 metrics.RECORDS.labels(result).inc(number)
             wake.set()
             reached = {TopicPartition(each.topic, each.partition): each.offset + 1 for each in batch}
             await commit_taken(consumer, reached, "notify")
+            reach("notify.log.committed")
         except Exception as error:
             failed.set_exception(error)
         finally:
             busy(False)
 
     return subscribe_batches(
-        broker, list(by_name), take_batch, group_id=kafka.group("notify"), max_records=_AT_ONCE
+        broker, list(by_name), take_batch, into(failed), group_id=kafka.group("notify"), max_records=_AT_ONCE
     )
 
 
 def _take(engine: Engine, found: Sequence[Found], rules: Rules, clock: Clock) -> list[Result]:
     with writing(engine) as connection:
-        return take(connection, found, rules, clock())
+        taken = take(connection, found, rules, clock())
+        reach("notify.log.taking")
+        return taken
 
 
 async def _found(broker: KafkaBroker, kafka: KafkaSettings, topic: Topic, record: Any) -> Found:
@@ -103,6 +109,7 @@ async def _found(broker: KafkaBroker, kafka: KafkaSettings, topic: Topic, record
             taken = outcome_of(topic, data)
         except Undecodable as error:
             await bury(broker, kafka, record, topic.name, str(error), "notify")
+            reach("notify.log.buried")
             metrics.RECORDS.labels("dead").inc()
     else:
         taken = fact_of(data)

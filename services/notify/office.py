@@ -14,6 +14,7 @@ from services.notify.recipients import Contact, SupportAway, letters_to
 from services.notify.settings import NotifySettings
 from services.notify.writing import due, staff, write
 from shared.database import Clock, reading
+from shared.failpoints import reach
 from shared.time import Instant
 from shared.tokens import NoToken
 
@@ -56,6 +57,7 @@ async def keep_writing(
                     break
                 metrics.SUPPORT_AWAY.set(0)
                 pause = 1.0
+                reach("notify.letter.asked")
                 await _write(engine, settings, occasion, asked[account], clock, written)
             wake.clear()
             if not for_staff and not (for_customers and loop.time() >= ask_at):
@@ -87,6 +89,7 @@ async def _write(
         metrics.OCCASIONS.labels(result).inc()
         log.info(f"occasion.{result}", occasion=occasion, letters=len(people))
     if result == "written":
+        reach("notify.letter.written")
         written.set()
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from services.notify import metrics
 from services.notify.tables import letters, mailbox_positions
 from shared.database import WATCHING, Clock, reading, try_lock, writing
+from shared.failpoints import reach
 from shared.mail.bounces import bounce_of
 from shared.mail.composing import own_message_id
 from shared.mail.letters import bounced, copy_seen
@@ -48,6 +49,7 @@ async def watch_own(
         with writing(engine) as connection:
             for delivery in found:
                 take_mail(connection, delivery.raw, address, domain, clock)
+            reach("notify.mail.noting")
             _move(connection, name, found[-1])
 
     connection = await asyncio.to_thread(engine.connect)

@@ -9,6 +9,7 @@ from services.notify.consumer import FACTS, OUTCOMES
 from services.notify.tables import positions
 from shared.database import reading
 from shared.kafka import HistoryGone
+from shared.security import blocking_arguments
 from shared.settings import KafkaSettings
 
 
@@ -24,7 +25,7 @@ def check_same_broker(engine: Engine, kafka: KafkaSettings) -> None:
     }
     if not wanted:
         return
-    consumer = KafkaConsumer(bootstrap_servers=kafka.bootstrap)
+    consumer = KafkaConsumer(**blocking_arguments(kafka))
     try:
         ends = consumer.end_offsets(list(wanted))
     finally:

@@ -30,6 +30,7 @@ from services.notify.tables import letters, occasions, quotas, subscriptions, te
 from services.notify.values import About, NewTerms, Quota, values
 from shared.calendar import add_months, local_date, term_of
 from shared.database import Clock, writing
+from shared.failpoints import reach
 from shared.mail.address import BadAddress
 from shared.mail.composing import HeaderInjection, Letter, compose, harmless, message_id
 from shared.mail.letters import Outgoing, put
@@ -91,7 +92,9 @@ def write(
             return "no address"
         for letter in found:
             put(connection, letters, letter, clock)
+        reach("notify.letter.putting")
         done(connection, occasion, [letter.id for letter in found])
+        reach("notify.letter.writing")
         return "written"
 
 

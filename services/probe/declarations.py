@@ -11,6 +11,7 @@ import structlog
 from services.probe.config import Configuration, Target
 from shared.codec import encode
 from shared.facts import Check, TargetDeclared
+from shared.failpoints import reach
 from shared.time import Instant
 
 log = structlog.get_logger()
@@ -57,11 +58,14 @@ class Declarations:
 
     def remember(self, facts: list[TargetDeclared]) -> None:
         """Notes that `facts` can no longer be lost. A disk that fails only means they are said again."""
+        reach("probe.declared.settled")
         self._said.update({fact.target: _said(fact) for fact in facts})
         beside = self._path.with_suffix(".new")
         try:
             beside.write_text(json.dumps(self._said, sort_keys=True, indent=0), "utf-8")
+            reach("probe.declared.written")
             beside.replace(self._path)
+            reach("probe.declared.remembered")
         except OSError as error:
             log.error("declarations.not_kept", reason=error.strerror)
 

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from services.probe.spool import Spool
+from shared.failpoints import reach
 
 log = structlog.get_logger()
 
@@ -63,6 +64,7 @@ class Outbox:
             if self.overflowed % 10_000 == 1:
                 log.error("outbox.overflowed", records=self.overflowed)
         self._fresh.append(record)
+        reach("probe.result.found")
         self._work.set()
 
     @property
@@ -81,6 +83,7 @@ class Outbox:
                     await self._wait_to_retry()  # the disk does not let itself be read now
             elif self._fresh:
                 taken = [self._fresh.popleft() for _ in range(min(self._group, len(self._fresh)))]
+                reach("probe.outbox.taken")
                 await self._deliver(taken, spooled=False)
             else:
                 self._work.clear()
@@ -107,6 +110,7 @@ class Outbox:
                 sending.cancel()
         error = sending.exception() if not sending.cancelled() else asyncio.CancelledError()
         if error is None:
+            reach("probe.outbox.acknowledged")
             self.delivered += len(records)
             if spooled:
                 self.spool.advance(first + len(records))

@@ -21,6 +21,8 @@ from pathlib import Path
 
 import structlog
 
+from shared.failpoints import reach
+
 log = structlog.get_logger()
 
 _POSITION = "position"
@@ -112,7 +114,9 @@ class Spool:
             self.gone += 1
             if not self._head and self._loaded is not None:
                 self._finish_head()
+        reach("probe.spool.taken")
         self._note_position()
+        reach("probe.spool.noted")
 
     def sync(self, now: float | None = None) -> None:
         """Forces what was written to the disk, at most once a second."""
@@ -173,6 +177,7 @@ class Spool:
                 lines.append(b"%08x %b\n" % (zlib.crc32(record), record))
                 size += len(lines[-1])
             self._write(path, b"".join(lines))
+            reach("probe.spool.appended")
             for _ in lines:
                 record = self._memory.popleft()
                 if self._loaded == path:
@@ -209,6 +214,7 @@ class Spool:
         number = int(self._files[-1].stem) + 1 if self._files else time.time_ns() // 1_000_000
         path = self._home / f"{number:020d}.spool"
         self._tail = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        reach("probe.spool.file-made")
         self._files.append(path)
         self._sizes[path] = self._counts[path] = 0
 
@@ -262,7 +268,9 @@ class Spool:
         try:
             # The position first: it must never outlive its file and speak of another.
             (self._home / _POSITION).unlink(missing_ok=True)
+            reach("probe.spool.position-removed")
             path.unlink(missing_ok=True)
+            reach("probe.spool.file-removed")
         except OSError as error:
             self._failed(error)  # what stays behind is said again by the next agent, which harms nobody
 

@@ -24,7 +24,8 @@ from services.support.subscriptions import note_subscription
 from shared.codec import Undecodable, decode_fact, decode_outcome
 from shared.database import Clock, lock_id, reading, writing
 from shared.facts import SubscriptionFact
-from shared.kafka import Batch, HistoryGone, bury, commit_taken, subscribe_batches
+from shared.failpoints import reach
+from shared.kafka import Batch, HistoryGone, bury, commit_taken, into, subscribe_batches
 from shared.settings import KafkaSettings
 from shared.topics import DEADLINES, QUOTA, SUBSCRIPTION_EVENTS, Topic
 
@@ -63,10 +64,13 @@ def subscribe(
             return
         busy(True)
         try:
+            reach("support.log.read")
             found = [await _read(broker, kafka, record) for record in batch]
             await asyncio.to_thread(take_records, engine, settings, found, clock)
+            reach("support.log.taken")
             reached = {TopicPartition(one.topic, one.partition): one.offset + 1 for one in batch}
             await commit_taken(consumer, reached, "support")
+            reach("support.log.committed")
         except Exception as error:
             failed.set_exception(error)
         finally:
@@ -77,6 +81,7 @@ def subscribe(
         broker,
         [kafka.topic(topic) for topic in TAKEN],
         take,
+        into(failed),
         group_id=kafka.group("support"),
         listener=places,
         max_records=_AT_ONCE,
@@ -102,7 +107,9 @@ def take_records(engine: Engine, settings: SupportSettings, found: Sequence[Foun
                 continue
             reached[place] = one.offset
             metrics.RECORDS.labels(one.topic.name, _note(connection, settings, one, reached, clock)).inc()
+        reach("support.log.noting")
         positions.move(connection, reached)
+        reach("support.log.taking")
 
 
 async def caught_up(consumer: Any, kafka: KafkaSettings, engine: Engine) -> None:
@@ -135,6 +142,7 @@ async def _read(broker: KafkaBroker, kafka: KafkaSettings, record: Any) -> Found
             raise Undecodable(f"a {type(value).__name__} does not belong on this topic")
     except Undecodable as error:
         await bury(broker, kafka, record, topic.name, str(error), "support")
+        reach("support.log.buried")
         metrics.RECORDS.labels(topic.name, "dead").inc()
         value = None
     return Found(topic, record.partition, record.offset, value)

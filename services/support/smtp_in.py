@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 from services.support.settings import SupportSettings
 from services.support.taking import HANDED_OVER, take
 from shared.database import Clock
+from shared.failpoints import reach
 from shared.mail.mailbox import Delivery
 from shared.mail.parts import head
 from shared.time import DAY, SECOND, Instant
@@ -61,8 +62,10 @@ class _Handler:
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
         if not self._go.is_set():
             return _LATER
+        reach("support.handed-over.received")
         try:
             await asyncio.to_thread(self._take, envelope)
+            reach("support.handed-over.taken")
         except Exception as error:  # an answer of 5xx would give the mail back to who wrote it
             log.error("support.mail.not_taken", by=self._name, kind=type(error).__name__)
             return _LATER

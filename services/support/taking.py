@@ -25,6 +25,7 @@ from services.support.saying import Numbered, next_numbers, open_numbered
 from services.support.settings import SupportSettings
 from services.support.treating import Treated, learn, treat
 from shared.database import Clock, lock_id, writing
+from shared.failpoints import reach
 from shared.mail.mailbox import Delivery
 
 log = structlog.get_logger()
@@ -56,6 +57,8 @@ def take(
         try:
             with writing(engine) as connection:
                 taken = _take(connection, settings, mailbox, found, clock, careful=careful)
+                reach("support.mail.taking")
+            reach("support.mail.taken")
             for one in taken:
                 metrics.MAILS.labels(one.state).inc()
                 log.info("support.mail.taken", message=one.message, state=one.state, ticket=one.ticket)
@@ -109,8 +112,10 @@ def _take(
         learn(known, one, number, treated)
         taken.append(Taken(number, treated.decision.state, treated.decision.reason, treated.ticket))
     open_numbered(connection, pending, clock)
+    reach("support.mail.opening")
     store(connection, rows, [one.packed for one in new] if rows else [])
     remember(connection, ids)
+    reach("support.mail.storing")
     advance(connection, mailbox, [one for one in every if one.delivery.uid != HANDED_OVER])
     return taken
 

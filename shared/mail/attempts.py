@@ -8,6 +8,7 @@ import structlog
 from msgspec import Struct
 from sqlalchemy import Connection, Table, select, update
 
+from shared.failpoints import reach
 from shared.mail.answers import Accepted, InDoubt, Later, Refused, Result
 from shared.mail.doubt import Markers, resolve
 from shared.mail.letters import MARKER
@@ -61,6 +62,7 @@ def one_round(
     are found also when the one who waits for them is cancelled."""
     for letter, result in ended:
         _note(connection, letters, sending, letter, result, now)
+        reach("mail.letters.noting")
     if sending.copy_to is not None:
         markers = Markers(
             sending.mail_from,
@@ -70,8 +72,11 @@ def one_round(
         )
         for letter_id in resolve(connection, letters, markers, now):
             log.warning("mail.resolved", letter=letter_id, state="waiting")
+            reach("mail.letters.resolving")
     if room:
         taken += _take(connection, letters, sending, room, now)
+        if taken:
+            reach("mail.letters.claiming")
 
 
 def _take(connection: Connection, letters: Table, sending: Sending, room: int, now: Instant) -> list[Taken]:

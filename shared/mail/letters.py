@@ -23,6 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shared.database import Clock
+from shared.failpoints import reach
 from shared.mail.bounces import Bounce
 from shared.time import Instant
 
@@ -129,6 +130,7 @@ def copy_seen(connection: Connection, letters: Table, message_id: str, clock: Cl
     if row.state in ("sending", "doubtful", "waiting", "refused") and row.purpose != MARKER:
         noted |= {"state": "accepted", "sent_at": now, "reason": "our copy arrived", "next_attempt_at": None}
     connection.execute(update(letters).where(c.id == row.id).values(**noted))
+    reach("mail.letters.copy-seen")
     return True
 
 

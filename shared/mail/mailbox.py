@@ -16,6 +16,7 @@ from imapclient.exceptions import IMAPClientError, LoginError
 from msgspec import Struct
 
 from shared.database import wall_clock
+from shared.failpoints import reach
 from shared.mail.encoded import harmless
 from shared.mail.fetching import Delivery, batches, fetched
 from shared.mail.folder import Folder, FolderGone, IdleFailed, Mailbox, Tls
@@ -204,7 +205,9 @@ class _Watcher:
                 if self.stop.is_set():
                     return False
                 deliveries = fetched(folder, self.mailbox, uidvalidity, batch, self.failed)
+                reach("mail.mailbox.fetched")
                 _theirs(self.take, deliveries)
+                reach("mail.mailbox.taken")
                 self.state.taken += len(deliveries)
                 for one in deliveries:
                     self.failed.pop(one.uid, None)

@@ -16,6 +16,7 @@ import structlog
 from sqlalchemy import Connection, Engine, Table
 
 from shared.database import SENDING, Clock, try_lock
+from shared.failpoints import reach
 from shared.mail.attempts import Sending, Taken, one_round, without_copy
 from shared.mail.doubt import doubt_all
 from shared.mail.letters import (
@@ -84,6 +85,7 @@ async def deliver(
             await asyncio.sleep(sending.every_s)
         if cut_off := await books.whole(doubt_all, letters, clock()):
             log.warning("mail.doubtful", letters=cut_off)
+            reach("mail.letters.doubted")
         await _rounds(books, relay, progress, wake or asyncio.Event())
     finally:
         connection.invalidate()  # not back to the pool: the server drops the lock with the session
@@ -112,6 +114,10 @@ async def _rounds(books: _Books, relay: Relay, progress: Callable[[], None], wak
             # While the relay is away one letter tries the door, not all of them.
             room = 0 if loop.time() < until else len(free) if not failures else 0 if running else 1
             await books.round(ended, room, taken)
+            if ended:
+                reach("mail.letters.noted")
+            if taken:
+                reach("mail.letters.claimed")
             while taken:
                 letter, line = taken.pop(0), free.pop()
                 task = asyncio.create_task(books.send(line, letter))

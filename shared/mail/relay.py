@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 
 import aiosmtplib
 
+from shared.failpoints import reach
 from shared.mail.answers import Accepted, InDoubt, Later, Refused, Relay, Result, Tls
 from shared.mail.encoded import harmless
 
@@ -54,6 +55,7 @@ class Line:
                     return unnamed
                 if unnamed is not None and copyless is not None:
                     await copyless()
+            reach("mail.relay.named")
             return await self._data(smtp, data, copy_to is not None and unnamed is None, unnamed)
         except _BROKEN as error:
             self._drop()
@@ -143,8 +145,10 @@ class Line:
         if not smtp.is_connected:
             raise aiosmtplib.SMTPServerDisconnected("closed while the letter was sent")
         # Up to here the relay cannot have it. From the final dot on it can, until it says no.
+        reach("mail.relay.said")
         try:
             answer = await smtp.execute_command(b".", timeout=self._relay.answer_s)
+            reach("mail.relay.answered")
         except _BROKEN as error:
             self._drop()
             return InDoubt(f"no answer after the letter was sent: {_line(error)}")
