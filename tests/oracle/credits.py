@@ -33,9 +33,10 @@ def months_due(known: Known, subscription: str, until: int, closed: set[date]) -
     if not any(fact.get("targets") for fact in said):
         return []
     while day_start(next_month(first)) <= until:
-        at = month_due(known, subscription, first)
-        if first not in closed and at <= until and window_in_month(known, subscription, first) > 0:
-            due.append((at, first))
+        if first not in closed:
+            at = month_due(known, subscription, first)
+            if at <= until and window_in_month(known, subscription, first) > 0:
+                due.append((at, first))
         first = next_month(first)
     return due
 
@@ -50,7 +51,7 @@ def daily_rate(known: Known, subscription: str, day: date) -> Fraction:
 
 def rounded(exact: Fraction) -> int:
     """Hundredths, half up."""
-    return int((exact * 100 + Fraction(1, 2)) // 1)
+    return int((exact * 100 + Fraction(1, 2)) // 1) if exact else 0
 
 
 def money(hundredths: int) -> str:
@@ -76,12 +77,18 @@ class View:
         self.stretches: list[Stretch] = subscription_stretches(known, subscription, far)
         end = window(known, subscription)[1]
         self.cuts: list[Cut] = cuts(self.stretches, end is not None and end <= now)
+        self._figures: dict[date, dict[str, Any]] = {}  # a memory of `figures`
 
     def _first_day(self, first: date) -> date:
         return max(first, starts_on(self.known, self.subscription))
 
     def figures(self, first: date) -> dict[str, Any]:
         """The fields of MonthClosed from `window_ms` on."""
+        if first not in self._figures:
+            self._figures[first] = self._counted(first)
+        return self._figures[first]
+
+    def _counted(self, first: date) -> dict[str, Any]:
         start, end = day_start(first), day_start(next_month(first))
         spent = {"down": 0, "excluded": 0, "unmeasured": 0, "up": 0, "none": 0}
         for part in self.stretches:

@@ -53,6 +53,9 @@ class Terms:
     body: dict[str, Any]
 
 
+BUILT_IN = Terms("2023-02-02", date.min, FIRST_TERMS)
+
+
 @dataclass(frozen=True)
 class Request:
     """A request and what was said of it: (recorded_at, fact), the opening first.
@@ -93,7 +96,7 @@ class Known:
 
     def terms_on(self, day: date) -> Terms:
         """The terms in force on a local date: the latest effective, of those the latest said."""
-        found = Terms("2023-02-02", date.min, FIRST_TERMS)
+        found = BUILT_IN
         for terms in self.published:
             if found.effective_on <= terms.effective_on <= day:
                 found = terms

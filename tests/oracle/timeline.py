@@ -138,10 +138,14 @@ def subscription_stretches(known: Known, subscription: str, until: int) -> list[
         first = next_month(first)
 
     result = []
+    rules = {}  # of each month
     inside = sorted(edge for edge in edges if opens <= edge <= until)
     for start, end in pairwise(inside):
         day = local_date(start)
-        rule = month_terms(known, subscription, month_first(day)).body["uptime"]["maintenance"]
+        month = month_first(day)
+        if month not in rules:
+            rules[month] = month_terms(known, subscription, month).body["uptime"]["maintenance"]
+        rule = rules[month]
         down = shut_down = shut = unmeasured = said = waiting = False
         current = in_force(known, subscription, "targets", day)
         for target in current:

@@ -1,0 +1,100 @@
+"""Every failpoint of the SLA service, billing and the outbox, reached while stories are told."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Sequence
+from random import Random
+
+from kafka import KafkaProducer
+
+from shared.failpoints import POINTS, VARIABLE
+from tests.faults.stream import Injure, Stream
+from tests.faults.world import Broken, Instance, World
+
+DIES_S = 120.0
+DAY_S = 86_400
+ELSEWHERE = ("probe.", "support.", "notify.", "mail.")
+"""Points of services that are not part of a world: their own tests reach them."""
+
+
+def points() -> list[str]:
+    """The points that a world reaches."""
+    return [name for name in POINTS if not name.startswith(ELSEWHERE)]
+
+
+def pairs(rng: Random, count: int) -> list[tuple[str, str]]:
+    """Random pairs of different points."""
+    return [tuple(rng.sample(points(), 2)) for _ in range(count)]  # type: ignore[misc]
+
+
+def reach_all(world: World, rng: Random, stream: Stream) -> int:
+    """Each point once, one after another."""
+    del rng
+    for name in points():
+        die_at(world, [name], lambda name=name: _stir(world, stream, name))  # type: ignore[misc]
+    return len(points())
+
+
+def reach_pairs(count: int) -> Injure:
+    """`count` random pairs of points: the process that was started after the first dies at the second."""
+
+    def injure(world: World, rng: Random, stream: Stream) -> int:
+        for first, second in pairs(rng, count):
+            die_at(world, [first, second], lambda: _stir(world, stream, second))  # noqa: B023
+        return 2 * count
+
+    return injure
+
+
+def _stir(world: World, stream: Stream, name: str) -> None:
+    stream.more()
+    if name == "sla.journal.buried":
+        _bury(world)
+    if name == "sla.journal.ticked":
+        world.step_clock(8 * DAY_S)  # past the close of this month: time alone concludes something
+
+
+def die_at(world: World, names: Sequence[str], stir: Callable[[], None]) -> None:
+    """Starts all instances with the first of `names` armed, waits until one died there, then with the next,
+    and in the end without any. `stir` is called again and again: it makes things happen. Raises Broken for a
+    point that nobody reaches."""
+    for name in names:
+        for one in armed(world, name):
+            one.kill()
+            one.start(**{VARIABLE: name})
+        _wait_for_death(world, name, stir)
+    for one in world.instances.values():
+        if one.process is not None and VARIABLE in one.extra:
+            one.kill()
+    world.wait_until_ready()
+
+
+def armed(world: World, name: str) -> list[Instance]:
+    """The instances that may reach the point."""
+    services = ("sla",) if name.startswith(("sla.", "append.")) else ("billing",)
+    return [one for one in world.instances.values() if one.name.partition("-")[0] in services]
+
+
+def _wait_for_death(world: World, name: str, stir: Callable[[], None]) -> None:
+    deadline = time.monotonic() + DIES_S
+    while time.monotonic() < deadline:
+        for one in armed(world, name):
+            if one.process is not None and (status := one.process.poll()) is not None:
+                if status != -signal.SIGKILL:
+                    raise Broken(f"{one.name} ended with {status} before {name}; its log: {one.log}")
+                return
+        for one in world.instances.values():
+            if not one.alive:
+                one.start()
+        stir()
+        time.sleep(0.2)
+    raise Broken(f"nobody reached {name} within {DIES_S:g} s")
+
+
+def _bury(world: World) -> None:
+    """A record that cannot be read, for `sla.journal.buried`."""
+    producer = KafkaProducer(bootstrap_servers=world.bootstrap)
+    producer.send("ticket.events", key=b"nobody", value=b"\xff\xfe no JSON").get(30)
+    producer.close()

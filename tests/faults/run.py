@@ -1,0 +1,171 @@
+"""A run: one world, one fault after another while stories are told, and the verifier's word after each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from msgspec import Struct
+
+from tests.faults.injuries import Injury
+from tests.faults.stories_dirt import Dirt
+from tests.faults.stream import TOLD_S, Stream
+from tests.faults.teller import Teller
+from tests.faults.telling import Said, Story, poison, story
+from tests.faults.verifier import Report, read_dump, verify
+from tests.faults.world import Broken, World
+
+QUIET_S = 3.0
+STATES = ("sla.uptime.state", "sla.promises.state")
+
+
+class Line(Struct):
+    """What became of one fault."""
+
+    fault: str
+    stories: int
+    times: int
+    in_flight: int
+    credits: int
+    warnings: int
+    lost: int
+    doubled: int
+    wrong: int
+    seconds: float
+    seed: int
+    errors: list[str] = []
+
+
+Say = Callable[[str], None]
+
+
+class Run:
+    """Breaks `world` by `injuries`, with as many stories each as `stories` says of it."""
+
+    def __init__(self, world: World, seed: int, say: Say) -> None:
+        self.world = world
+        self.seed = seed
+        self.lines: list[Line] = []
+        self._say = say
+        self._teller = Teller(world)
+        self._seen = (0, 0)
+
+    def all(self, injuries: Sequence[Injury], stories: Callable[[Injury], int]) -> list[Line]:
+        """Runs them and returns a line each, failed or not; raises Broken where something does not come back."""
+        tales = [self._stories(one, stories(one)) for one in injuries]
+        try:
+            self._teller.declare(tales[0])
+            self._settle()
+            for number, injury in enumerate(injuries):
+                following = tales[number + 1] if number + 1 < len(tales) else []
+                self._one(injury, tales[number], following)
+        finally:
+            self._teller.close()
+        return self.lines
+
+    def _stories(self, injury: Injury, count: int) -> list[Story]:
+        rng = Random(f"{self.seed} {injury.name}")
+        return [story(rng.randrange(10**6), f"{injury.name}{self.seed}.{number}") for number in range(count)]
+
+    def _one(self, injury: Injury, stories: list[Story], following: list[Story]) -> None:
+        began, before = time.monotonic(), self._teller.count
+        rng = Random(f"{self.seed} {injury.name} injury")
+        self._say(f"{injury.name}: {injury.what}; {len(stories)} stories")
+        self._teller.tell(stories, self._dirt(injury, rng), following=following)
+        stream = Stream(self._teller, f"{injury.name}{self.seed}.", rng)
+        times = injury.injure(self.world, rng, stream)
+        in_flight = self._teller.count - before
+        self._teller.wait(TOLD_S)
+        self.world.wait_until_ready()
+        if injury.name == "repeats":
+            self._repeat(stories, rng)
+        report = self._checked(f"{injury.name}{self.seed}.")
+        credits, warnings = report.counts["credits"], report.counts["warnings"]
+        line = Line(
+            injury.name,
+            len(stories),
+            times,
+            in_flight,
+            credits - self._seen[0],
+            warnings - self._seen[1],
+            *(len(report.of(kind)) for kind in ("lost", "doubled", "wrong")),
+            round(time.monotonic() - began, 1),
+            self.seed,
+            [str(error) for error in report.errors[:20]],
+        )
+        self._seen = (credits, warnings)
+        self.lines.append(line)
+        self._say(
+            f"{injury.name}: {times} times, {in_flight} records told meanwhile, {line.credits} credits and "
+            f"{line.warnings} warnings; lost {line.lost}, doubled {line.doubled}, wrong {line.wrong} "
+            f"({line.seconds:g} s)"
+        )
+
+    def _dirt(self, injury: Injury, rng: Random) -> list[Dirt]:
+        return poison(rng) if injury.name == "poison" else []
+
+    def _repeat(self, stories: list[Story], rng: Random) -> None:
+        """Every third record again, as it was, as a producer does that was told nothing."""
+        records: list[Said] = [record for one in stories for record in one.records() if rng.random() < 0.3]
+        self._teller.say(records)
+
+    def _checked(self, accounts: str) -> Report:
+        """The verifier's report once all is quiet; what is missing gets more time before it is lost."""
+        for attempt in range(3):
+            self._settle()
+            dump = read_dump(self.world.bootstrap, "", self.world.database)
+            report = verify(dump, self._teller.told(), accounts)
+            if report.ok or attempt == 2:
+                return report
+            self._say(f"  not yet: {report.errors[0]}")
+            time.sleep(5)
+        raise AssertionError
+
+    def _settle(self) -> None:
+        """Returns once no topic grows any more and billing has taken all there is."""
+        deadline, since, last = time.monotonic() + 180, time.monotonic(), None
+        while time.monotonic() < deadline:
+            now = self._ends()
+            if now != last:
+                last, since = now, time.monotonic()
+            elif time.monotonic() - since >= QUIET_S and self._billed(now):
+                return
+            time.sleep(0.3)
+        raise Broken("it does not come to rest within 180 s")
+
+    def _ends(self) -> dict[TopicPartition, int]:
+        consumer = KafkaConsumer(bootstrap_servers=self.world.bootstrap)
+        try:
+            topics = consumer.topics() - set(STATES) - {"__consumer_offsets"}
+            places = [
+                TopicPartition(topic, partition)
+                for topic in topics
+                for partition in consumer.partitions_for_topic(topic) or ()
+            ]
+            found: dict[TopicPartition, int] = consumer.end_offsets(places)
+            return found
+        finally:
+            consumer.close()
+
+    def _billed(self, ends: dict[TopicPartition, int]) -> bool:
+        admin: Any = KafkaAdminClient(bootstrap_servers=self.world.bootstrap)
+        try:
+            taken = admin.list_consumer_group_offsets("garant-billing")
+        finally:
+            admin.close()
+        return all(
+            place in taken and taken[place].offset >= end
+            for place, end in ends.items()
+            if place.topic in ("sla.credits", "sla.quota") and end
+        )
+
+
+def home_of(folder: Path, seed: int) -> Path:
+    """Where a run of `seed` keeps its world."""
+    home = folder / f"faults-{seed}"
+    home.mkdir(parents=True)
+    return home

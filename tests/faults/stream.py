@@ -1,0 +1,40 @@
+"""The stream of facts that is told while a world is broken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+from tests.faults.teller import Teller
+from tests.faults.telling import story
+from tests.faults.world import World
+
+TOLD_S = 900.0
+
+
+class Stream:
+    """Stories told one after another under ids that begin with `prefix`."""
+
+    def __init__(self, teller: Teller, prefix: str, rng: Random) -> None:
+        self.stories = 0
+        """Stories told on demand."""
+        self._teller = teller
+        self._prefix = prefix
+        self._rng = rng
+
+    def going(self) -> bool:
+        """Whether facts are being told."""
+        return not self._teller.done
+
+    def more(self) -> None:
+        """Sees to it that facts are being told: another story, every second one with results of probes."""
+        if self.going():
+            return
+        self._teller.wait(TOLD_S)
+        seed = self._rng.randrange(10**6) * 4 + (3 if self.stories % 2 else 1)
+        told = story(seed, f"{self._prefix}more{self.stories}")
+        self.stories += 1
+        self._teller.tell([told], before=[told])
+
+
+Injure = Callable[[World, Random, Stream], int]

@@ -1,0 +1,170 @@
+"""Tells stories to a world that is being broken, and keeps account of what was acknowledged.
+
+Facts go to Kafka one at a time for each story, so that an account's order holds through every retry;
+declarations go through billing's API under an idempotency key. Everything is tried until it is accepted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from tests.faults.stories_dirt import Dirt
+from tests.faults.telling import Said, Story
+from tests.faults.verifier import Told
+from tests.faults.world import Broken, World
+
+_AT_ONCE = 4
+
+
+class Teller:
+    """Tells in a thread of its own. `tell` begins, `wait` returns once all of it is acknowledged."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.acknowledged: list[tuple[str, str | None, bytes | None]] = []
+        self.perhaps: list[tuple[str, str | None, bytes | None]] = []
+        self.declared: list[dict[str, Any]] = []
+        self.dirt: list[Dirt] = []
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._producer: AIOKafkaProducer | None = None
+        self._telling: Any = None
+        self._declaring = threading.Lock()
+        self._connecting = asyncio.Lock()
+
+    @property
+    def count(self) -> int:
+        """Facts acknowledged so far, declarations included."""
+        return len(self.acknowledged) + len(self.declared)
+
+    def told(self) -> Told:
+        return Told(self.acknowledged, self.perhaps, self.declared, self.dirt)
+
+    def declare(self, stories: Sequence[Story]) -> None:
+        """Starts the stories' subscriptions: it has to reach the journal before the rest is told."""
+        for story in stories:
+            for fact in story.declarations:
+                if fact["type"] == "SubscriptionStarted":
+                    self._declare(fact, f"{fact['subscription']}-start")
+
+    def tell(
+        self,
+        stories: Sequence[Story],
+        dirt: Sequence[Dirt] = (),
+        *,
+        before: Sequence[Story] = (),
+        following: Sequence[Story] = (),
+    ) -> None:
+        """Begins to tell `stories`, with `dirt` between their facts. The subscriptions of `before` are started
+        before it, those of `following` meanwhile."""
+        work = self._all(stories, dirt, before, following)
+        self._telling = asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    @property
+    def done(self) -> bool:
+        return self._telling is None or self._telling.done()
+
+    def wait(self, within_s: float) -> None:
+        try:
+            self._telling.result(within_s)
+        except TimeoutError:
+            raise Broken(f"what is told was not acknowledged within {within_s:g} s") from None
+
+    def say(self, records: Sequence[Said], headers: Sequence[tuple[str, bytes]] = ()) -> None:
+        """Tells `records` now, in order, and returns once they are acknowledged."""
+
+        async def work() -> None:
+            for record in records:
+                await self._send(*record, headers)
+
+        asyncio.run_coroutine_threadsafe(work(), self._loop).result(300)
+
+    def close(self) -> None:
+        if self._producer is not None:
+            asyncio.run_coroutine_threadsafe(self._producer.stop(), self._loop).result(30)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+
+    async def _all(
+        self,
+        stories: Sequence[Story],
+        dirt: Sequence[Dirt],
+        before: Sequence[Story],
+        following: Sequence[Story],
+    ) -> None:
+        await asyncio.to_thread(self.declare, before)
+        turns = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(story: Story) -> None:
+            async with turns:
+                await self._story(story)
+
+        await asyncio.gather(
+            *[one(story) for story in stories],
+            self._dirty(dirt),
+            asyncio.to_thread(self.declare, following),
+        )
+
+    async def _story(self, story: Story) -> None:
+        later = [fact for fact in story.declarations if fact["type"] != "SubscriptionStarted"]
+        records = story.records()
+        for number, record in enumerate(records):
+            if later and number * len(story.declarations) >= len(records):
+                await self._declare_later(story, later.pop(0))
+            await self._send(*record)
+        for fact in later:
+            await self._declare_later(story, fact)
+
+    async def _declare_later(self, story: Story, fact: dict[str, Any]) -> None:
+        number = story.declarations.index(fact)
+        await asyncio.to_thread(self._declare, fact, f"{fact['subscription']}-{number}")
+
+    async def _dirty(self, dirt: Sequence[Dirt]) -> None:
+        for one in dirt:
+            self.dirt.append(one)
+            await self._send(one.topic, one.key, one.value)
+            await asyncio.sleep(0.05)
+
+    def _declare(self, fact: dict[str, Any], key: str) -> None:
+        body = {name: value for name, value in fact.items() if name not in ("type",)}
+        path = "/subscriptions"
+        if fact["type"] != "SubscriptionStarted":
+            of_one = "changes" if fact["type"] == "SubscriptionChanged" else "cancellation"
+            path = f"/subscriptions/{fact['subscription']}/{of_one}"
+            body = {name: value for name, value in body.items() if name not in ("account", "subscription")}
+        with self._declaring:  # one after another: the order accepted is the order declared
+            self.world.call_billing(path, body, key)
+            self.declared.append(fact)
+
+    async def _send(
+        self, topic: str, key: str | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()
+    ) -> None:
+        while True:
+            try:
+                producer = await self._connected()
+                await producer.send_and_wait(
+                    topic, value, key=None if key is None else key.encode(), headers=list(headers)
+                )
+            except KafkaError:
+                self.perhaps.append((topic, key, value))
+                await asyncio.sleep(0.5)
+            else:
+                self.acknowledged.append((topic, key, value))
+                return
+
+    async def _connected(self) -> AIOKafkaProducer:
+        async with self._connecting:
+            if self._producer is None:
+                producer = AIOKafkaProducer(
+                    bootstrap_servers=self.world.bootstrap, acks="all", enable_idempotence=True
+                )
+                await producer.start()
+                self._producer = producer
+            return self._producer
