@@ -36,6 +36,10 @@ up: $(STAMP) ## Run everything here, until Ctrl-C
 test: $(STAMP) ## Run every test, or TESTS=tests/core
 	$(BIN)/pytest $(TESTS)
 
+.PHONY: faults
+faults: $(STAMP) ## Break everything again and again, and check what is left (an hour or two); FAULTS='--seed 2'
+	GARANT_FAULTS_LONG=1 $(BIN)/python -m tests.faults $(FAULTS)
+
 .PHONY: check
 check: $(STAMP) ## Check format, lint, types, import rules and the AsyncAPI document
 	$(BIN)/ruff format --check .

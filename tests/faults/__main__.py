@@ -19,7 +19,9 @@ from rich.table import Table
 
 from tests.faults.injuries import INJURIES, Injury
 from tests.faults.run import Line, Run, home_of
-from tests.faults.world import World
+from tests.faults.world import BILLING, SLA, Broken, World
+
+PROGRAM = ".venv/bin/python -m tests.faults"
 
 
 def main() -> int:
@@ -63,10 +65,16 @@ def chosen(only: str, short: bool) -> list[Injury]:
 
 
 def run(
-    folder: Path, seed: int, injuries: Sequence[Injury], short: bool, stories: int, console: Console
+    folder: Path,
+    seed: int,
+    injuries: Sequence[Injury],
+    short: bool,
+    stories: int,
+    console: Console,
+    names: tuple[str, ...] = (*SLA, *BILLING),
 ) -> list[Line]:
-    """Opens a world, runs `injuries` in it and closes it; progress goes to `console`."""
-    world, began = World(home_of(folder, seed)), time.monotonic()
+    """Opens a world of the instances `names`, runs `injuries` in it and closes it; progress goes to `console`."""
+    world, began = World(home_of(folder, seed), names), time.monotonic()
 
     def say(text: str) -> None:
         console.print(
@@ -74,18 +82,22 @@ def run(
         )
 
     try:
-        say("starting a broker, PostgreSQL, three SLA and two billing instances")
+        say(f"starting a broker, PostgreSQL, {', '.join(names)}")
         world.open()
         return Run(world, seed, say).all(
             injuries, lambda one: stories or (one.short if short else one.long) or 0
         )
+    except Broken:
+        names = ",".join(injury.name for injury in injuries)
+        say(f"repeat it with: {PROGRAM} --seed {seed} --only {names} --stories {stories}; logs: {folder}")
+        raise
     finally:
         world.close()
 
 
 def command(line: Line) -> str:
     """What repeats a fault, with the same stories and choices."""
-    return f".venv/bin/python -m tests.faults --seed {line.seed} --only {line.fault} --stories {line.stories}"
+    return f"{PROGRAM} --seed {line.seed} --only {line.fault} --stories {line.stories}"
 
 
 def table(lines: Sequence[Line]) -> Table:

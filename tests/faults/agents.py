@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from urllib.error import HTTPError
 
-from services.cli.local.ports import HOST, free_port
+from services.cli.local.ports import HOST
 from services.probe.spool import Spool
 from shared.codec import decode_probe_fact, encode
 from shared.facts import ProbeResult, TargetDeclared
@@ -22,6 +22,7 @@ from shared.settings import KafkaSettings
 from shared.time import SECOND, Instant
 from shared.topics import PROBE_RESULTS
 from tests.faults.around import Place, Running, kafka_env, until
+from tests.faults.ports import steady_port
 from tests.faults.prepared import Own, Prepared
 
 WAITING = 1_200
@@ -37,7 +38,7 @@ class Gate:
     def __init__(self, broker: str) -> None:
         host, _, port = broker.rpartition(":")
         self._broker = (host, int(port))
-        self.port = free_port()
+        self.port = steady_port()
         self._listener: socket.socket | None = None
 
     def open(self) -> None:
@@ -99,7 +100,7 @@ class Agent:
 
     def __init__(self, starter: Prepared | Own, kafka: KafkaSettings, name: str, place: Place) -> None:
         self.starter, self.kafka, self.name, self.home = starter, kafka, name, place.seen
-        self.gate, self.target, self.health = Gate(kafka.bootstrap), Target(), free_port()
+        self.gate, self.target, self.health = Gate(kafka.bootstrap), Target(), steady_port()
         self.log, self.config = place.home / "probe.log", place.home / "agent.yaml"
         self.process: Running | None = None
         self.starts = 0

@@ -12,7 +12,6 @@ from pathlib import Path
 from kafka import KafkaProducer
 from sqlalchemy import Engine, select
 
-from services.cli.local.ports import free_port
 from services.support.database import DESK
 from services.support.tables import letters, messages, outbox, tickets
 from shared.cloudevents import ORIGIN
@@ -38,6 +37,7 @@ from tests.faults.around import (
     rows,
     until,
 )
+from tests.faults.ports import steady_port
 from tests.faults.posting import Queue, append, copies, empty, letter, stamped
 
 
@@ -63,13 +63,13 @@ class Desk:
         self.around, self.address, self.place = around, address, place
         self.kafka = own_topics(around.bootstrap)
         self.engine = open_engine(place.url or f"sqlite:///{place.seen / 'support.db'}", DESK)
-        self.log, lmtp = place.home / "support.log", free_port()
+        self.log, lmtp = place.home / "support.log", steady_port()
         self.queue, self.answers = Queue(lmtp, address), Answers(self.kafka)
         self.mails: list[str] = []
         self.process: Running | None = None
         self._earlier = len(around.relay.accepted)
         support = mail_env(around, address) | {
-            **{"PORT": free_port(), "AUTHSERV_ID": SERVER, "LMTP_IN_PORT": lmtp},
+            **{"PORT": steady_port(), "AUTHSERV_ID": SERVER, "LMTP_IN_PORT": lmtp},
             **{"ANSWERS_PER_HOUR": 1_000, "RELAY_EVERY_S": 0.1},
         }
         self.env = {

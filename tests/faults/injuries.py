@@ -194,6 +194,8 @@ INJURIES = (
     Injury("clock", "wall clock stepped by hours", step_clock, 20, 2),
     Injury("state", "saved state truncated, flipped, deleted, emptied", damage_state, 20, 2),
     Injury("compaction", "state topics compacted, instances killed", compact_state, 20, None),
+    Injury("repeats", "everything with an origin said again", nothing, 4, 1),
     Injury("failpoints", "death at each failpoint", reach_all, 0, None),
     Injury("failpoint-pairs", "death at one failpoint, then at another", reach_pairs(30), 0, None),
+    Injury("poison", "poison and unknown records in every topic", nothing, 8, 1),
 )

@@ -119,7 +119,11 @@ class Own:
 
 @cache
 def prepared() -> Prepared:
-    """The starting process, one for the whole test run; what it started ends with it."""
+    """The starting process, one for the whole test run; what it started ends with it.
+
+    To be called from the main thread first: the process ends with the thread that started it.
+    """
+    assert threading.current_thread() is threading.main_thread()
     starter = subprocess.Popen(
         [sys.executable, "-m", "tests.faults.prepared"],
         cwd=ROOT,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,10 +15,9 @@ from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from msgspec import Struct
 
 from tests.faults.injuries import Injury
-from tests.faults.stories_dirt import Dirt
+from tests.faults.stories.telling import Story, poison, story
 from tests.faults.stream import TOLD_S, Stream
 from tests.faults.teller import Teller
-from tests.faults.telling import Said, Story, poison, story
 from tests.faults.verifier import Report, read_dump, verify
 from tests.faults.world import Broken, World
 
@@ -55,14 +57,18 @@ class Run:
         self._seen = (0, 0)
 
     def all(self, injuries: Sequence[Injury], stories: Callable[[Injury], int]) -> list[Line]:
-        """Runs them and returns a line each, failed or not; raises Broken where something does not come back."""
+        """Runs them and returns a line each, failed or not. Raises Broken for what does not come back."""
         tales = [self._stories(one, stories(one)) for one in injuries]
         try:
             self._teller.declare(tales[0])
             self._settle()
             for number, injury in enumerate(injuries):
                 following = tales[number + 1] if number + 1 < len(tales) else []
+                if injury.name == "poison":  # nothing agrees any more with what others wrote there
+                    self._reconcile()
                 self._one(injury, tales[number], following)
+            if "poison" not in [injury.name for injury in injuries]:
+                self._reconcile()
         finally:
             self._teller.close()
         return self.lines
@@ -75,14 +81,16 @@ class Run:
         began, before = time.monotonic(), self._teller.count
         rng = Random(f"{self.seed} {injury.name} injury")
         self._say(f"{injury.name}: {injury.what}; {len(stories)} stories")
-        self._teller.tell(stories, self._dirt(injury, rng), following=following)
+        dirt = poison(rng) if injury.name == "poison" else []
+        self._teller.tell(stories, dirt, following=following)
         stream = Stream(self._teller, f"{injury.name}{self.seed}.", rng)
         times = injury.injure(self.world, rng, stream)
         in_flight = self._teller.count - before
         self._teller.wait(TOLD_S)
         self.world.wait_until_ready()
         if injury.name == "repeats":
-            self._repeat(stories, rng)
+            times = self._repeat()
+        times = times or len(dirt)
         report = self._checked(f"{injury.name}{self.seed}.")
         credits, warnings = report.counts["credits"], report.counts["warnings"]
         line = Line(
@@ -105,13 +113,33 @@ class Run:
             f"({line.seconds:g} s)"
         )
 
-    def _dirt(self, injury: Injury, rng: Random) -> list[Dirt]:
-        return poison(rng) if injury.name == "poison" else []
+    def _repeat(self) -> int:
+        """Everything that names its origin said again, as a stale twin does; returns how many records."""
+        dump = read_dump(self.world.bootstrap, "", self.world.database)
+        again = [
+            record
+            for topic in ("uptime.changes", "subscription.events", "sla.credits", "sla.quota")
+            for record in dump.of(topic)
+            if "origin" in record.headers
+        ]
+        self._teller.repeat(again)
+        return len(again)
 
-    def _repeat(self, stories: list[Story], rng: Random) -> None:
-        """Every third record again, as it was, as a producer does that was told nothing."""
-        records: list[Said] = [record for one in stories for record in one.records() if rng.random() < 0.3]
-        self._teller.say(records)
+    def _reconcile(self) -> None:
+        """The product's own word: topics and books are what a clean replay gives, byte for byte."""
+        self._say("garant reconcile")
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.faults.shifted", "none", "--", "garant", "reconcile"],
+            env={
+                **os.environ,
+                "GARANT_KAFKA_BOOTSTRAP": self.world.bootstrap,
+                "GARANT_BILLING_DATABASE_URL": self.world.database,
+            },
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode != 0:
+            raise Broken(f"garant reconcile ended with {done.returncode}:\n{done.stdout}{done.stderr}")
 
     def _checked(self, accounts: str) -> Report:
         """The verifier's report once all is quiet; what is missing gets more time before it is lost."""

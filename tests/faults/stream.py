@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
+from tests.faults.stories.telling import story
 from tests.faults.teller import Teller
-from tests.faults.telling import story
 from tests.faults.world import World
 
 TOLD_S = 900.0

@@ -7,6 +7,7 @@ declarations go through billing's API under an idempotency key. Everything is tr
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -14,9 +15,9 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from tests.faults.stories_dirt import Dirt
-from tests.faults.telling import Said, Story
-from tests.faults.verifier import Told
+from tests.faults.stories.dirt import Dirt
+from tests.faults.stories.telling import Story
+from tests.faults.verifier import Record, Told
 from tests.faults.world import Broken, World
 
 _AT_ONCE = 4
@@ -26,6 +27,7 @@ class Teller:
     """Tells in a thread of its own. `tell` begins, `wait` returns once all of it is acknowledged."""
 
     def __init__(self, world: World) -> None:
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # that the broker is away is meant
         self.world = world
         self.acknowledged: list[tuple[str, str | None, bytes | None]] = []
         self.perhaps: list[tuple[str, str | None, bytes | None]] = []
@@ -62,8 +64,8 @@ class Teller:
         before: Sequence[Story] = (),
         following: Sequence[Story] = (),
     ) -> None:
-        """Begins to tell `stories`, with `dirt` between their facts. The subscriptions of `before` are started
-        before it, those of `following` meanwhile."""
+        """Begins to tell `stories`, with `dirt` between their facts. The subscriptions of `before` are
+        started before it, those of `following` meanwhile."""
         work = self._all(stories, dirt, before, following)
         self._telling = asyncio.run_coroutine_threadsafe(work, self._loop)
 
@@ -77,12 +79,17 @@ class Teller:
         except TimeoutError:
             raise Broken(f"what is told was not acknowledged within {within_s:g} s") from None
 
-    def say(self, records: Sequence[Said], headers: Sequence[tuple[str, bytes]] = ()) -> None:
-        """Tells `records` now, in order, and returns once they are acknowledged."""
+    def repeat(self, records: Sequence[Record]) -> None:
+        """Puts `records` on their topics again, bytes and headers as they are; returns once all are there."""
 
         async def work() -> None:
-            for record in records:
-                await self._send(*record, headers)
+            producer = await self._connected()
+            for one in records:
+                headers = [(name, text.encode()) for name, text in one.headers.items()]
+                await producer.send(
+                    one.topic, one.value, key=one.key, partition=one.partition, headers=headers
+                )
+            await producer.flush()
 
         asyncio.run_coroutine_threadsafe(work(), self._loop).result(300)
 
@@ -143,15 +150,11 @@ class Teller:
             self.world.call_billing(path, body, key)
             self.declared.append(fact)
 
-    async def _send(
-        self, topic: str, key: str | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()
-    ) -> None:
+    async def _send(self, topic: str, key: str | None, value: bytes | None) -> None:
         while True:
             try:
                 producer = await self._connected()
-                await producer.send_and_wait(
-                    topic, value, key=None if key is None else key.encode(), headers=list(headers)
-                )
+                await producer.send_and_wait(topic, value, key=None if key is None else key.encode())
             except KafkaError:
                 self.perhaps.append((topic, key, value))
                 await asyncio.sleep(0.5)

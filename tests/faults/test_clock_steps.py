@@ -24,7 +24,7 @@ STEPS_H = (3, -2, 5, 0)
 def slots(it: Agent) -> list[int]:
     """What was told of live results, in the order of the log."""
     told = [decode_probe_fact(record.value or b"") for record in read_topic(it.kafka, PROBE_RESULTS)]
-    return [fact.slot for fact in told if isinstance(fact, ProbeResult)][len(it.waited) :]
+    return [int(fact.slot) for fact in told if isinstance(fact, ProbeResult)][len(it.waited) :]
 
 
 def test_given_a_clock_stepped_by_hours_then_slots_go_on_and_never_back(kafka: str, tmp_path: Path) -> None:

@@ -7,14 +7,25 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
+import msgspec
 import pytest
+from kafka import KafkaProducer
+from sqlalchemy import select
 
+from services.billing.database import BOOKS
+from services.billing.tables import ledger_entries
+from shared.codec import encode
+from shared.database import open_engine
+from shared.topics import CREDITS
+from tests.core.billing_books import credit
 from tests.faults.agents import agent
-from tests.faults.around import WITHIN_S, Around, Place, Running, own_topics, until
+from tests.faults.around import QUIET_S, WITHIN_S, Around, Place, Running, kafka_env, own_topics, until
 from tests.faults.desks import desk, template
 from tests.faults.noted import note
 from tests.faults.offices import office, people
 from tests.faults.offices import template as office_template
+from tests.faults.ports import steady_port
 from tests.faults.prepared import Own
 from tests.faults.small_disk import SmallDisk, small_disk
 from tests.mail.relay import Relay
@@ -110,3 +121,58 @@ def test_given_a_full_disk_then_notify_ends_and_writes_each_letter_once_there_is
         it.finish()
         it.check()
     note("disk full for notify", times=1, in_flight=in_flight)
+
+
+def test_given_a_full_disk_then_billing_ends_and_books_each_credit_once_there_is_room(
+    kafka: str, disk: SmallDisk, tmp_path: Path
+) -> None:
+    topics, port, log = own_topics(kafka), steady_port(), tmp_path / "billing.log"
+    env = {**kafka_env(topics), **Place(tmp_path, disk).env("BILLING"), "GARANT_BILLING_PORT": str(port)}
+    engine = open_engine(f"sqlite:///{disk.seen / 'billing.db'}", BOOKS)
+    producer = KafkaProducer(bootstrap_servers=kafka, retries=20)
+    granted: list[str] = []
+
+    def grant() -> None:
+        for _ in range(20):
+            one = credit("1.00", subscription=f"S-{len(granted)}", at=(0, len(granted), 0))
+            large = msgspec.structs.replace(one, calculation={"why": "x" * 5_000})
+            producer.send(topics.topic(CREDITS), key=b"A-1", value=encode(large)).get(20)
+            granted.append(one.credit)
+
+    def booked() -> list[str]:
+        with engine.connect() as connection:
+            return list(connection.execute(select(ledger_entries.c.credit)).scalars())
+
+    def said() -> str:
+        return log.read_text()[-3_000:]
+
+    billing = Own(*disk.enter)
+    process = billing.start(["billing", "serve"], env, log)
+    try:
+        until(lambda: (disk.seen / "billing.db").exists() and answers(port), process, said)
+        grant()
+        until(lambda: booked() == granted, process, said)
+        since = len(log.read_bytes())
+        disk.fill()
+        until_it_ends(process, grant)
+        ends(process, log, since, "billing")
+        in_flight = len(granted) - len(booked())
+        disk.make_room()
+        process = billing.start(["billing", "serve"], env, log)
+        until(lambda: len(booked()) >= len(granted), process, said)
+        time.sleep(QUIET_S)
+        assert booked() == granted
+    finally:
+        process.kill()
+        process.wait()
+        producer.close()
+        engine.dispose()
+    note("disk full for billing", times=1, in_flight=in_flight)
+
+
+def answers(port: int) -> bool:
+    """Whether the service at `port` is ready."""
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/ready", timeout=2, trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False

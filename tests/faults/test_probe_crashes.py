@@ -28,11 +28,11 @@ CASES: list[Points] = [(name,) for name in (*ALONE, *LATER)] + pairs([*ALONE, *L
 def cases(
     request: pytest.FixtureRequest, kafka: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[Points, Future[int]]]:
-    home, settings = tmp_path_factory.mktemp("agents"), own_topics(kafka)
+    home, settings, starter = tmp_path_factory.mktemp("agents"), own_topics(kafka), prepared()
 
     def run(points: Points) -> int:
         name = named(points).replace("+", "-").replace(":", "-")
-        with agent(prepared(), settings, name, Place(home / name)) as it:
+        with agent(starter, settings, name, Place(home / name)) as it:
             in_flight = 0
             for point in points:
                 dies(it.start(point), point, it.said)

@@ -1,6 +1,6 @@
 """The verifier says what is wrong with a log and its books, by class and id, and nothing of what is right.
 
-The dumps are forged by the model (tests/faults/verifier_forged.py), then damaged: before the journal, so that
+The dumps are forged by the model (tests/faults/verifier/forged.py), then damaged: before the journal, so that
 all that follows fits the damage as it would with a service that makes that mistake, or after.
 """
 
@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
-from tests.faults.stories_dirt import OUTCOMES, SOURCES, Dirt, poison
-from tests.faults.telling import Said, encoded, promised, story, terms_fact
+from tests.faults.stories.dirt import OUTCOMES, SOURCES, Dirt, poison
+from tests.faults.stories.telling import Said, encoded, promised, story, terms_fact
 from tests.faults.verifier import Dump, Record, Report, Told, verify
-from tests.faults.verifier_concluded import Journal, Log, forged
-from tests.faults.verifier_dump import DEAD, JOURNAL, Row
-from tests.faults.verifier_forged import journalled, rewritten, say_results, told_log
-from tests.faults.verifier_forms import fate
-from tests.faults.verifier_outcomes import name_of
-from tests.faults.verifier_slots import line_of
+from tests.faults.verifier.concluded import Journal, Log, forged
+from tests.faults.verifier.dump import DEAD, JOURNAL, Row
+from tests.faults.verifier.forged import journalled, rewritten, say_results, told_log
+from tests.faults.verifier.forms import fate
+from tests.faults.verifier.outcomes import name_of
+from tests.faults.verifier.slots import line_of
 from tests.oracle.clock import HOUR, parse, show
 from tests.oracle.histories import probe_history
 from tests.oracle.slots import uptime

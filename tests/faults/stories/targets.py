@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.faults.stories_scene import MINUTE, UPTIME, Scene
+from tests.faults.stories.scene import MINUTE, UPTIME, Scene
 from tests.oracle.clock import DAY, HOUR, show
 
 LONG = (24 * HOUR + 1, 25 * HOUR, 26 * HOUR, 30 * HOUR, 30 * HOUR, 48 * HOUR, 48 * HOUR + 1, 73 * HOUR)

@@ -12,11 +12,11 @@ from random import Random
 from typing import Any
 from zlib import crc32
 
-from tests.faults.telling import Said, Story, encoded
-from tests.faults.verifier_concluded import Journal, Log, Source, forged
-from tests.faults.verifier_dump import DEAD, SOURCES, Dump, Record, Row
-from tests.faults.verifier_forms import fate, parsed
-from tests.faults.verifier_report import Told
+from tests.faults.stories.telling import Said, Story, encoded
+from tests.faults.verifier.concluded import Journal, Log, Source, forged
+from tests.faults.verifier.dump import DEAD, SOURCES, Dump, Record, Row
+from tests.faults.verifier.forms import fate, parsed
+from tests.faults.verifier.report import Told
 from tests.oracle.clock import parse, show
 from tests.oracle.slots import uptime
 

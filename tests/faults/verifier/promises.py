@@ -12,11 +12,11 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.faults.verifier_dump import JOURNAL, Dump
-from tests.faults.verifier_journal import Entry
-from tests.faults.verifier_model import concluded, line_of_entry
-from tests.faults.verifier_outcomes import Found, Outcome, check_chain, name_of
-from tests.faults.verifier_report import Report
+from tests.faults.verifier.dump import JOURNAL, Dump
+from tests.faults.verifier.journal import Entry
+from tests.faults.verifier.model import concluded, line_of_entry
+from tests.faults.verifier.outcomes import Found, Outcome, check_chain, name_of
+from tests.faults.verifier.report import Report
 from tests.oracle.model import outcomes
 
 Node = tuple[str, str]

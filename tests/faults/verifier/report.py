@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from tests.faults.stories_dirt import Dirt
-from tests.faults.verifier_dump import Record
+from tests.faults.stories.dirt import Dirt
+from tests.faults.verifier.dump import Record
 
 Triple = tuple[str, str | None, bytes | None]
 KINDS = ("lost", "doubled", "wrong")

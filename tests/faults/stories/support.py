@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from tests.faults.stories_scene import MINUTE, TICKETS, Fact, Scene
+from tests.faults.stories.scene import MINUTE, TICKETS, Fact, Scene
 from tests.oracle.clock import DAY, HOUR, day_start, later, show
 
 SEVERITIES = ("down", "serious", "moderate", "limited")

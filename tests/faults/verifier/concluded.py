@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from tests.faults.telling import encoded
-from tests.faults.verifier_books import hundredths
-from tests.faults.verifier_dump import JOURNAL, Dump, Record, Row
-from tests.faults.verifier_forms import well_formed
+from tests.faults.stories.telling import encoded
+from tests.faults.verifier.books import hundredths
+from tests.faults.verifier.dump import JOURNAL, Dump, Record, Row
+from tests.faults.verifier.forms import well_formed
 from tests.oracle.model import outcomes
 
 TOPIC_OF = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.faults.verifier_journal import Entry
-from tests.faults.verifier_outcomes import Outcome
+from tests.faults.verifier.journal import Entry
+from tests.faults.verifier.outcomes import Outcome
 from tests.oracle.clock import show
 from tests.oracle.model import Oracle, _far
 

@@ -15,14 +15,14 @@ It shares no code with the product: kafka-python-ng, plain SQL, and the model.
 
 from __future__ import annotations
 
-from tests.faults.verifier_books import check_books
-from tests.faults.verifier_dump import JOURNAL, Dump, Record, read_books, read_dump
-from tests.faults.verifier_journal import check_journal, read_journal
-from tests.faults.verifier_outcomes import read_outcomes
-from tests.faults.verifier_promises import check_promises
-from tests.faults.verifier_report import Problem, Report, Told
-from tests.faults.verifier_slots import check_uptime
-from tests.faults.verifier_told import check_told
+from tests.faults.verifier.books import check_books
+from tests.faults.verifier.dump import JOURNAL, Dump, Record, read_books, read_dump
+from tests.faults.verifier.journal import check_journal, read_journal
+from tests.faults.verifier.outcomes import read_outcomes
+from tests.faults.verifier.promises import check_promises
+from tests.faults.verifier.report import Problem, Report, Told
+from tests.faults.verifier.slots import check_uptime
+from tests.faults.verifier.told import check_told
 
 __all__ = ["Dump", "Problem", "Record", "Report", "Told", "read_books", "read_dump", "verify"]
 

@@ -6,8 +6,8 @@ import json
 from collections import Counter
 from typing import Any
 
-from tests.faults.verifier_dump import SOURCES, Dump, Record, origin_of
-from tests.faults.verifier_report import Report, Told, Triple, short, triple
+from tests.faults.verifier.dump import SOURCES, Dump, Record, origin_of
+from tests.faults.verifier.report import Report, Told, Triple, short, triple
 
 OUTBOX = "billing.outbox/0"
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from tests.faults.verifier_dump import DEAD, JOURNAL, OUTCOMES, SOURCES, Dump, Record, origin_of
-from tests.faults.verifier_forms import fate, parsed, well_formed
-from tests.faults.verifier_report import Report, Told, short, triple
+from tests.faults.verifier.dump import DEAD, JOURNAL, OUTCOMES, SOURCES, Dump, Record, origin_of
+from tests.faults.verifier.forms import fate, parsed, well_formed
+from tests.faults.verifier.report import Report, Told, short, triple
 from tests.oracle.clock import parse
 
 EVERYWHERE = ("uptime.changes", "terms.events")  # journalled in every partition

@@ -15,10 +15,11 @@ from datetime import date, timedelta
 from random import Random
 from typing import NamedTuple
 
-from tests.faults import stories_support, stories_targets
-from tests.faults.stories_dirt import Dirt, poison
-from tests.faults.stories_probes import probed_target
-from tests.faults.stories_scene import TERMS, Fact, Scene
+from tests.faults.stories import support
+from tests.faults.stories import targets as told_targets
+from tests.faults.stories.dirt import Dirt, poison
+from tests.faults.stories.probes import probed_target
+from tests.faults.stories.scene import TERMS, Fact, Scene
 from tests.oracle.clock import later
 from tests.oracle.known import FIRST_TERMS
 from tests.oracle.model import outcomes
@@ -71,7 +72,9 @@ def story(seed: int, prefix: str, now: date = NOW) -> Story:
     real = seed % 4 == 3
     months = 2 if real else rng.choice((3, 3, 4, 5))
     last = now - timedelta(days=10)
-    opens = FIRST + timedelta(days=rng.randrange((later(last, -months) - FIRST).days + 1))
+    # Rather late than early: every month from then to now is closed once, and restated with every fact.
+    latest = later(last, -months)
+    opens = latest - timedelta(days=int((latest - FIRST).days * rng.random() ** 3))
     scene = Scene(rng, prefix, opens, later(opens, months))
     targets = tuple(f"{prefix}-T{number + 1}" for number in range(1 if real else rng.choice((1, 1, 2, 2, 3))))
     accounts = tuple(f"{prefix}-A{number + 1}" for number in range(rng.choice((1, 1, 2))))
@@ -86,23 +89,23 @@ def story(seed: int, prefix: str, now: date = NOW) -> Story:
         cuts = (
             probed_target(scene, target)
             if real
-            else stories_targets.stated_target(scene, target, max(4, rng.choice((9, 11)) // len(targets)))
+            else told_targets.stated_target(scene, target, max(4, rng.choice((9, 11)) // len(targets)))
         )
-        stories_targets.corrections(scene, target, cuts, rng.choice((3, 4)) if len(targets) < 3 else 2)
+        told_targets.corrections(scene, target, cuts, rng.choice((3, 4)) if len(targets) < 3 else 2)
         for number in range(rng.choice((0, 1, 1))):
-            stories_targets.maintenance(scene, target, f"{target}-M{number}")
+            told_targets.maintenance(scene, target, f"{target}-M{number}")
         if rng.random() < 0.6:
-            stories_targets.nonsense(scene, target)
+            told_targets.nonsense(scene, target)
     for account in accounts:
         rich, *others = [start for start in starts if start["account"] == account]
-        tickets = stories_support.requests(scene, rich, rng.choice((3, 4)))
+        tickets = support.requests(scene, rich, rng.choice((3, 4)))
         same = [fact for fact in declarations if fact["subscription"] == rich["subscription"]]
         prices = [fact["price"] for fact in same if "price" in fact]
-        quota = stories_support.quota_minutes(rich, prices)
-        stories_support.work(scene, rich, quota, tickets, rng.choice((1, 2, 3)))
+        quota = support.quota_minutes(rich, prices)
+        support.work(scene, rich, quota, tickets, rng.choice((1, 2, 3)))
         for other in others:
-            stories_support.requests(scene, other, 1)
-        stories_support.nonsense(scene, account, tickets[0])
+            support.requests(scene, other, 1)
+        support.nonsense(scene, account, tickets[0])
     return Story(seed, prefix, accounts, targets, tuple(declarations), tuple(_interleaved(scene)))
 
 

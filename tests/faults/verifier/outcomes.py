@@ -6,9 +6,9 @@ from collections import defaultdict
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from tests.faults.verifier_dump import JOURNAL, OUTCOMES, REJECTED, Dump, Record
-from tests.faults.verifier_forms import parsed
-from tests.faults.verifier_report import Report, Told, triple
+from tests.faults.verifier.dump import JOURNAL, OUTCOMES, REJECTED, Dump, Record
+from tests.faults.verifier.forms import parsed
+from tests.faults.verifier.report import Report, Told, triple
 
 Outcome = dict[str, Any]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from tests.faults.verifier_dump import Dump, Row
-from tests.faults.verifier_outcomes import Found, name_of
-from tests.faults.verifier_report import Report, Told
+from tests.faults.verifier.dump import Dump, Row
+from tests.faults.verifier.outcomes import Found, name_of
+from tests.faults.verifier.report import Report, Told
 
 WARNINGS = {"QuotaWarned": "warned", "QuotaRestored": "restored"}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.faults.stories_scene import PROBE, Scene
+from tests.faults.stories.scene import PROBE, Scene
 from tests.oracle.clock import DAY, HOUR, show
 
 LOCATIONS = ("zug", "bern")

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from tests.faults.verifier_dump import Dump, Record, origin_of
-from tests.faults.verifier_forms import fate, parsed
-from tests.faults.verifier_report import Report
+from tests.faults.verifier.dump import Dump, Record, origin_of
+from tests.faults.verifier.forms import fate, parsed
+from tests.faults.verifier.report import Report
 from tests.oracle.clock import HOUR, parse, show
 
 STARTS_ANEW = 6 * HOUR  # a run of slots after a longer silence
