@@ -16,14 +16,14 @@ from kafka import KafkaAdminClient
 from rich.console import Console
 from rich.table import Table
 
-from bench import intake, latency, probe, report, support, throughput
+from bench import intake, latency, memory, probe, replay, report, restart, support, throughput
 from services.cli.local.broker import open_broker
 from services.cli.local.ports import free_port
 from services.sla.app.uptime_worker import MAX_RECORDS
 from shared.kafka import ensure_topics
 from shared.settings import KafkaSettings
 
-PARTS = ("throughput", "latency", "agent", "support", "intake")
+PARTS = ("throughput", "latency", "restart", "memory", "replay", "agent", "support", "intake")
 
 
 def main() -> None:
@@ -35,6 +35,9 @@ def main() -> None:
     arguments.add_argument("--cuts", type=int, default=300, help="cuts ended in the latency part")
     arguments.add_argument("--requests", type=int, default=100_000, help="open requests of the support part")
     arguments.add_argument("--mails", type=int, default=4_000, help="mails of the intake part")
+    arguments.add_argument("--targets", type=int, default=100_000, help="of the restart and memory parts")
+    arguments.add_argument("--subscriptions", type=int, default=20_000, help="of the same parts")
+    arguments.add_argument("--days", type=int, default=60, help="the shortest history of the replay part")
     arguments.add_argument("--seconds", type=float, default=15.5, help="duration of each run of the agent")
     arguments.add_argument("--write", action="store_true", help=f"write {report.PAGE.name}")
     chosen = arguments.parse_args()
@@ -66,6 +69,13 @@ def _measure(bootstrap: str, chosen: argparse.Namespace) -> Iterator[dict[str, A
         if "latency" in chosen.only:
             settings = KafkaSettings(bootstrap=bootstrap, prefix=f"{prefix}latency-")
             yield throughput.alone(latency.measure, settings, chosen.cuts)
+        if "restart" in chosen.only:
+            settings = KafkaSettings(bootstrap=bootstrap, prefix=f"{prefix}restart-")
+            yield from restart.measure(settings, chosen.targets, chosen.subscriptions)
+        if "memory" in chosen.only:
+            yield memory.measure(chosen.targets, chosen.subscriptions)
+        if "replay" in chosen.only:
+            yield replay.measure(chosen.days)
         if "support" in chosen.only:
             yield throughput.alone(support.measure, chosen.requests, chosen.requests)
         if "intake" in chosen.only:

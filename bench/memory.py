@@ -1,60 +1,80 @@
 """What a target and a subscription weigh in the memory of an SLA service that owns everything.
 
-Resident memory of a process that has imported the service and holds both folds, without a broker: first as
-they have been folded, then as they are restored. Each target is in the uptime fold and in every journal
-partition.
+Resident memory of a process that has imported the service and read both folds' states as they are saved,
+without a broker. Each target, with nine voters, is in the uptime fold and in every journal partition.
 """
 
 from __future__ import annotations
 
 import gc
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from bench.throughput import alone
 from bench.workload import INTERVAL, fleet, target_name
+from services.sla import subscriptions as subscribed
 from services.sla.app import service  # noqa: F401  (what the interpreter weighs with all of it imported)
+from services.sla.app.uptime_states import PAGE_TARGETS
 from services.sla.history import History
+from services.sla.pages import page, states_of
 from services.sla.promises import Promises, entry
 from services.sla.states import TargetState, observe
 from shared.calendar import local_date
-from shared.codec import decode_probe_fact, encode
+from shared.codec import decode_probe_fact, encode, encode_state, state_decoder
 from shared.facts import ProbeResult, SubscriptionStarted, TargetObserved, TargetStateChanged
 from shared.money import Amount
 from shared.terms import BUILT_IN
 from shared.time import HOUR, Instant, parse_instant
 
 PARTITIONS = 3
-SLOTS = 4
+SLOTS = 3
 _NOON = parse_instant("2026-11-24T12:00:00.000Z")
 
 
 def measure(targets: int, subscriptions: int) -> dict[str, Any]:
     """Bytes a target and a subscription."""
+    with tempfile.TemporaryDirectory() as folder:
+        alone(_write, Path(folder), targets, subscriptions)
+        uptime, promises, _ = alone(_weighed, Path(folder), "targets")
+        *_, everything = alone(_weighed, Path(folder), "everything")
+    of_targets = uptime + promises
     return {
         "part": "memory",
         "targets": targets,
         "subscriptions": subscriptions,
-        "folded": alone(folded, targets, subscriptions),
+        "bytes_a_target": round(of_targets / targets),
+        "of_it_in_the_uptime_fold": round(uptime / targets),
+        "bytes_a_subscription": round((everything - of_targets) / subscriptions),
     }
 
 
-def folded(targets: int, subscriptions: int) -> dict[str, int]:
-    """As they have been folded from results and facts."""
-    begun = resident()
-    states = watched(targets, SLOTS, _NOON)
-    after_uptime = resident()
+def _write(folder: Path, targets: int, subscriptions: int) -> None:
+    states = list(watched(targets, SLOTS, _NOON).values())
+    for first in range(0, targets, PAGE_TARGETS):
+        (folder / f"page-{first}").write_bytes(page(states[first : first + PAGE_TARGETS]))
     shares = promised(targets, 0, PARTITIONS, _NOON)
-    after_targets = resident()
+    for number, share in enumerate(shares):
+        (folder / f"targets-{number}").write_bytes(encode_state(share.history))
     _subscribe(shares, targets, subscriptions, _NOON)
+    for number, share in enumerate(shares):
+        (folder / f"everything-{number}").write_bytes(encode_state(share.history))
+
+
+def _weighed(folder: Path, which: str) -> tuple[int, int, int]:
+    """Bytes of the uptime fold, of the promises folds, and of both."""
+    begun = resident()
+    states = [states_of(path.read_bytes()) for path in folder.glob("page-*")]
+    after_uptime = resident()
+    shares = []
+    for path in folder.glob(f"{which}-*"):
+        history = state_decoder(History).decode(path.read_bytes())
+        history.subscriptions = subscribed.share(history.subscriptions)
+        shares.append(Promises(history))
     after = resident()
     del states
-    return {
-        "target_uptime": (after_uptime - begun) // targets,
-        "target_promises": (after_targets - after_uptime) // targets,
-        "target": (after_targets - begun) // targets,
-        "subscription": (after - after_targets) // subscriptions,
-    }
+    return after_uptime - begun, after - after_uptime, after - begun
 
 
 def watched(targets: int, slots: int, last_slot: int) -> dict[str, TargetState]:
@@ -102,6 +122,4 @@ def resident() -> int:
 
 
 if __name__ == "__main__":
-    import sys
-
     print(measure(int(sys.argv[1]), int(sys.argv[2])))

@@ -24,9 +24,9 @@ from shared.outcomes import Source
 from shared.time import DAY, HOUR, MINUTE, Instant, format_instant, parse_instant
 
 TIMES = (1, 4, 16)
-SUBJECTS = 6
+SUBJECTS = 2
 """Targets of each kind, and subscriptions."""
-INTERVAL = 30 * MINUTE
+INTERVAL = HOUR
 LOCATIONS = ("zurich", "geneva")
 _START = parse_instant("2026-01-04T23:00:00.000Z")
 _SEVERITIES: tuple[facts.Severity, ...] = ("down", "serious", "moderate", "limited")

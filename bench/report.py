@@ -37,6 +37,16 @@ one half they were shared, and every figure is the worse for it.
 - **Latency** (`bench/latency.py`): `garant sla` as a process; each of the cuts lasted more than a day and is
   ended by one result. From the broker's time of that append to the moment a consumer has the
   `TargetStateChanged`, and the credit.
+- **Restart** (`bench/restart.py`): the topics hold the states that the service's own folds come to and its
+  own code saves. `garant sla`, with a name (`GARANT_SLA_INSTANCE`), is started and killed again and again;
+  from the start of the process to `/ready`. `said_s` is when its log said what; what comes before the first
+  is starting Python, imports and joining the groups, which `ready_with_nothing_s` is nearly all of.
+  `loop_of_10_million_s` is a plain Python loop on the machine as it was then.
+- **Memory** (`bench/memory.py`): resident memory of a process that reads the same states, before and after.
+  A target has nine voters, is up since a while and has no slot open; a subscription has five targets and no
+  month closed yet. While a slot waits for votes a target weighs some 200 B more.
+- **Replay** (`bench/replay.py`): processor time of `garant replay` on a mixed history, and on histories
+  four and sixteen times as long.
 - **Support** (`bench/support.py`): journal entries as bytes in, outcomes as bytes out, digests and all: first
   responses, classifications, work and closings of requests that are all open. *two*: a process for each core,
   each with a journal partition of as many requests. `reading_per_second` is decoding and digesting the same
@@ -114,6 +124,22 @@ def rows(lines: Iterable[dict[str, Any]]) -> list[tuple[str, str, str]]:
                 ms = line[f"{what}_ms"]
                 reached = f"{ms['p99']} ms (half within {ms['p50']} ms, all within {ms['max']} ms)"
                 found.append((f"99 % from a result's append to its {what}", "< 250 ms", reached))
+        elif line["part"] == "restart":
+            owned = f"{line['targets']:,} targets and {line['subscriptions']:,} subscriptions"
+            reached = f"{line['ready_s']} s, {line['cpu_s']} s of processor time"
+            found.append((f"Ready after `kill -9` with {owned}", "< 10 s", reached))
+            allowed = f"<= {line['mb_allowed']} MB"
+            found.append(
+                ("Memory of that service above one with nothing", allowed, f"{line['mb_above_nothing']} MB")
+            )
+        elif line["part"] == "memory":
+            found.append(("Memory of a target", "<= 1,024 B", f"{line['bytes_a_target']:,} B"))
+            found.append(("Memory of a subscription", "<= 4,096 B", f"{line['bytes_a_subscription']:,} B"))
+        elif line["part"] == "replay":
+            times = line["histories"][-1]["times"]
+            each = ", ".join(f"{one['us_per_fact']} us" for one in line["histories"])
+            what = f"A fact in a history {times} times as long, of one in the shortest"
+            found.append((what, "about 1", f"{line['growth']} ({each})"))
         elif line["part"] == "support":
             one, two = line["facts_per_second"], line["two_processes_per_second"]
             both = f"{one:,}/s in one process, {two:,}/s in two"

@@ -145,8 +145,8 @@ DEAD_LETTERS = Topic(
 )
 UPTIME_STATE = Topic(
     "sla.uptime.state",
-    "The uptime fold's state, one record a target.",
-    "target",
+    "The uptime fold's states, many targets in a piece.",
+    "slot and piece",
     Spread.TARGETS,
     compacted=True,
 )

@@ -1,4 +1,4 @@
-"""Dictionaries kept in an order, so that what concerns the present is at their end, however long history is."""
+"""Dictionaries kept in an order: what concerns the present is at their end, however long history is."""
 
 from __future__ import annotations
 

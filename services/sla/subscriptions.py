@@ -78,8 +78,8 @@ class Year(Struct, gc=False):
 
 
 class Subscription(Struct, gc=False):
-    """`months` are keyed by their first date, `outages` by the cut's start (ms), `uptimes` by the month, each in
-    the order of its keys; `years` by their first date.
+    """`months` are keyed by their first date, `outages` by the cut's start (ms), `uptimes` by the month, each
+    in the order of its keys; `years` by their first date.
 
     `due` is the next instant (ms) at which time alone concludes something about uptime, `quota_due` about the
     quota; `looked_at` the last one at which it was looked. `worked` are the tickets with work on them.

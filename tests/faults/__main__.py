@@ -73,7 +73,7 @@ def run(
     console: Console,
     names: tuple[str, ...] = (*SLA, *BILLING),
 ) -> list[Line]:
-    """Opens a world of the instances `names`, runs `injuries` in it and closes it; progress goes to `console`."""
+    """Opens a world of the instances `names`, breaks it, closes it; progress goes to `console`."""
     world, began = World(home_of(folder, seed), names), time.monotonic()
 
     def say(text: str) -> None:

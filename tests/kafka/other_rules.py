@@ -1,4 +1,4 @@
-"""`garant sla` as it would be with other rules: `python -m tests.kafka.other_rules VERSION sla --port PORT`."""
+"""`garant sla` as it would be with other rules: `python -m tests.kafka.other_rules VERSION sla ...`."""
 
 from __future__ import annotations
 

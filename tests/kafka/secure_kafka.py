@@ -42,6 +42,8 @@ from shared.settings import KafkaSettings
 
 MECHANISMS = {"SCRAM-SHA-256": (1, "sha256"), "SCRAM-SHA-512": (2, "sha512")}
 ITERATIONS = 4_096
+PARTITIONS = {"target_partitions": 2, "account_partitions": 1}
+"""Few, so that services are soon at work."""
 PLAIN_USER, PLAIN_PASSWORD = "garant-plain", "swordfish-plain"
 
 
@@ -95,6 +97,7 @@ class SecureKafka:
             "PASSWORD_FILE": str(secret),
             "CA_FILE": str(self.ca),
             "WAIT_S": "15",
+            **{name.upper(): str(number) for name, number in PARTITIONS.items()},
             **more,
         }
         return {f"GARANT_KAFKA_{name}": value for name, value in found.items()}
@@ -108,12 +111,13 @@ class SecureKafka:
             username=user(KafkaSettings(prefix=prefix), service),
             password_file=self.directory / f"{prefix}{service}.password",
             ca_file=self.ca,
+            **PARTITIONS,
             **more,
         )
 
     def super_user(self, prefix: str) -> KafkaSettings:
         """Settings that may do everything."""
-        return KafkaSettings(bootstrap=self.plain, prefix=prefix)
+        return KafkaSettings(bootstrap=self.plain, prefix=prefix, **PARTITIONS)
 
     def let_in(self, service: str, prefix: str, password: str, mechanism: str = "SCRAM-SHA-512") -> None:
         """Makes the user of `service`, or changes its password, and mounts it where `settings` look."""

@@ -478,9 +478,9 @@ def test_a_password_is_changed_without_stopping_who_is_at_work(
     secure: SecureKafka, installation: Installation
 ) -> None:
     here = installation
-    secure.let_in("sla", here.prefix, f"{PASSWORD}-new")
-    assert here.ready("sla")
-    here.processes["sla"].terminate()
-    assert here.processes["sla"].wait(60) == 0
-    here.start("sla")
-    eventually(lambda: here.ready("sla"))
+    secure.let_in("notify", here.prefix, f"{PASSWORD}-new")
+    assert here.ready("notify")
+    here.processes["notify"].terminate()
+    assert here.processes["notify"].wait(60) == 0
+    here.start("notify")
+    eventually(lambda: here.ready("notify"))

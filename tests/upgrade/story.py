@@ -134,7 +134,7 @@ def new_terms() -> Iterator[Fact]:
 
 
 def said_first() -> Iterator[Fact]:
-    """Maintenance, one called off; and what makes no sense: it is rejected."""
+    """Maintenance, one called off; a correction and one of that; and what makes no sense: it is rejected."""
     start = parse_instant("2026-10-20T20:00:00.000Z")
     announced = Instant(start - 72 * HOUR)
     yield facts.MaintenanceAnnounced("shop", "M-1", start, Instant(start + 4 * HOUR), announced)
@@ -143,6 +143,12 @@ def said_first() -> Iterator[Fact]:
     )
     yield facts.MaintenanceCancelled("shop", "M-2", Instant(start + 24 * HOUR))
     yield facts.MaintenanceCancelled("shop", "M-9", start)
+    seen = Instant(NOON - 4 * HOUR)
+    after, part = Instant(NOON + 24 * HOUR), (Instant(seen + 2 * HOUR), Instant(seen + 3 * HOUR))
+    whole = (seen, Instant(seen + 6 * HOUR))
+    yield facts.DowntimeCorrected("lab", *whole, "down", "seen by hand", "staff-7", after)
+    later = Instant(NOON + 48 * HOUR)
+    yield facts.DowntimeCorrected("lab", *part, "up", "it was up in between", "staff-8", later)
     yield facts.SubscriptionCancelled("A-9", "S-9", date(2026, 12, 1))
 
 
@@ -152,6 +158,8 @@ def said_second() -> Iterator[Fact]:
     at = parse_instant("2026-11-05T09:00:00.000Z")
     end = Instant(start + 24 * HOUR)
     yield facts.DowntimeCorrected("shop", start, end, "up", "the probes' own firewall", "staff-7", at)
+    part = (Instant(NOON - HOUR), Instant(NOON + HOUR))
+    yield facts.DowntimeCorrected("lab", *part, "unmeasured", "nobody knows", "staff-7", at)
     yield facts.DowntimeCorrected("shop", end, start, "up", "ends before it starts", "staff-7", at)
 
 

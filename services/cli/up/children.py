@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
+from socket import gethostname
+from zlib import crc32
 
 from services.cli.local.ports import HOST
 from services.cli.up.mail_children import mail_children
@@ -45,6 +48,7 @@ def children(home: Path, settings: UpSettings) -> tuple[Child, ...]:
             (GARANT, "sla", "--port", sla),
             f"http://{HOST}:{sla}/ready",
             {int(sla): "GARANT_UP_SLA_PORT"},
+            {"GARANT_SLA_INSTANCE": os.environ.get("GARANT_SLA_INSTANCE") or _instance(home)},
         ),
         Child(
             "billing",
@@ -60,6 +64,11 @@ def children(home: Path, settings: UpSettings) -> tuple[Child, ...]:
         ready = f"http://{HOST}:{port}/ready"
         rows.append(Child(f"probe-{location}", argv, ready, {port: "GARANT_UP_PROBE_PORT"}))
     return tuple(rows)
+
+
+def _instance(home: Path) -> str:
+    """The SLA service's name: the same at each start here, another for another directory or machine."""
+    return f"up-{crc32(f'{gethostname()} {home.resolve()}'.encode()):08x}"
 
 
 def _locations(probes: Path) -> tuple[str, ...]:
