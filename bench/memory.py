@@ -16,6 +16,7 @@ from bench.throughput import alone
 from bench.workload import INTERVAL, fleet, target_name
 from services.sla import subscriptions as subscribed
 from services.sla.app import service  # noqa: F401  (what the interpreter weighs with all of it imported)
+from services.sla.app.ownership import settle
 from services.sla.app.uptime_states import PAGE_TARGETS
 from services.sla.history import History
 from services.sla.pages import page, states_of
@@ -113,8 +114,9 @@ def _subscribe(shares: list[Promises], targets: int, subscriptions: int, now: in
 
 
 def resident() -> int:
-    """Resident memory of this process in bytes, garbage collected."""
+    """Resident memory of this process in bytes, settled as the service settles after reading its state."""
     gc.collect()
+    settle()
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmRSS"):
             return int(line.split()[1]) * 1024

@@ -10,7 +10,7 @@ from services.sla import terms
 from services.sla.deadlines import Request
 from services.sla.history import History
 from services.sla.subscriptions import Subscription
-from services.sla.timeline import NEVER, Correction, Maintenance, Timeline
+from services.sla.timeline import Correction, Maintenance, Timeline
 from services.sla.timelines import Timelines
 from shared.codec import state_decoder
 from shared.facts import State
@@ -104,5 +104,5 @@ def _timeline(old: _Timeline) -> Timeline:
         old.through,
         sorted(corrections, key=lambda one: one.ends_at),
         dict(sorted(old.maintenance.items(), key=lambda one: one[1].ends_at)),
-        min((one.starts_at for one in corrections), default=NEVER),
+        min((one.starts_at for one in corrections), default=None),
     )

@@ -86,7 +86,3 @@ def _share(state: TargetState, hours: dict[int, int]) -> None:
         standing.interval = state.electorate.interval
     if standing.decided == NEVER:
         standing.decided = standing.stated_since = NEVER
-    if state.grace_until == NEVER:
-        state.grace_until = NEVER
-    if state.wake == NEVER:
-        state.wake = NEVER

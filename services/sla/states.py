@@ -55,6 +55,10 @@ MAX_UNDECIDED: Final = 10_000
 """Slots kept undecided for a target; beyond it the oldest is decided with the votes it has."""
 
 
+_GRACE_UNTIL, _WAKE = -2, -1
+"""Where in `times` these are."""
+
+
 class TargetState(Struct, array_like=True, gc=False):
     """Everything the fold knows about one target; `pages` is how it is saved.
 
@@ -72,14 +76,20 @@ class TargetState(Struct, array_like=True, gc=False):
     """The voters nobody waits for any more."""
     awaited: int
     """The voters not given up that have not reached the oldest undecided slot."""
-    last: Numbers
-    """By voter the latest slot it reported; then, by voter again, when its last record was recorded (ms)."""
+    times: Numbers
+    """ms: by voter the latest slot it reported; by voter when its last record was recorded; the two below."""
     undecided: list[Votes] | None
     """Oldest first."""
-    grace_until: int
-    """Nobody is given up, and no slot decided for its age, up to here."""
-    wake: int
-    """After this instant time alone may decide something."""
+
+    @property
+    def grace_until(self) -> int:
+        """Nobody is given up, and no slot decided for its age, up to here."""
+        return self.times[_GRACE_UNTIL]
+
+    @property
+    def wake(self) -> int:
+        """After this instant time alone may decide something."""
+        return self.times[_WAKE]
 
 
 def observe(
@@ -116,15 +126,15 @@ def observe(
     if slot > now + CLOCK_AHEAD:
         return ()
 
-    bit, last = 1 << voter, state.last
-    if slot <= last[voter] and _known(state, slot, bit):
+    bit, times = 1 << voter, state.times
+    if slot <= times[voter] and _known(state, slot, bit):
         return ()
     said: Sequence[Said] = ()
-    if now > state.wake:
+    if now > times[_WAKE]:
         said = _pass_time(state, voter, now)
-    if slot > last[voter]:
-        last[voter] = slot
-    last[electorate.size + voter] = now
+    if slot > times[voter]:
+        times[voter] = slot
+    times[electorate.size + voter] = now
     if state.given_up & bit:
         state.given_up &= ~bit
         _await(state)
@@ -192,7 +202,7 @@ def _open(state: TargetState, slot: int, now: int) -> Votes:
 def _await(state: TargetState) -> None:
     if state.undecided is not None:
         oldest = state.undecided[0].slot
-        reached = state.last[: state.electorate.size]
+        reached = state.times[: state.electorate.size]
         behind = sum(1 << voter for voter, slot in enumerate(reached) if slot < oldest)
         state.awaited = behind & ~state.given_up
 
@@ -203,24 +213,24 @@ def _patience(interval: int) -> int:
 
 def _pass_time(state: TargetState, voter: int, now: int) -> Sequence[Said]:
     """Gives up voters silent for too long and decides what waited for them only, or waited long enough."""
-    patience, size = _patience(state.electorate.interval), state.electorate.size
-    last_heard = max(state.last[size:])
+    patience, size, times = _patience(state.electorate.interval), state.electorate.size, state.times
+    last_heard = max(times[size:_GRACE_UNTIL])
     silence = now - last_heard
     if silence > patience:
         # After a longer silence agents may take longer to come back, and there is nobody left to hurry for.
         known_silence = silence if last_heard > NEVER else 0
-        state.grace_until = now + max(patience, min(known_silence, MAX_LAG))
-    state.last[size + voter] = now
+        times[_GRACE_UNTIL] = now + max(patience, min(known_silence, MAX_LAG))
+    times[size + voter] = now
 
     silent = 0
     wake = now + max(patience, MAX_LAG)
-    for number, heard in enumerate(state.last[size:]):
+    for number, heard in enumerate(times[size:_GRACE_UNTIL]):
         until = max(heard + patience, state.grace_until)
         if now <= until:
             wake = min(wake, until)
         else:
             silent |= 1 << number
-    state.wake = wake
+    times[_WAKE] = wake
     if silent != state.given_up:
         state.given_up = silent
         _await(state)
@@ -237,7 +247,7 @@ def _decide(state: TargetState, now: int) -> Sequence[Said]:
             wait = max(MAX_LAG, _patience(electorate.interval))
             end = max(votes.first_arrival + wait, state.grace_until)
             if now <= end:
-                state.wake = min(state.wake, end)
+                state.times[_WAKE] = min(state.wake, end)
                 break
         if len(undecided) > 1:
             del undecided[0]
@@ -274,10 +284,8 @@ def _first_declared(target: str, electorate: Electorate, position: int) -> Targe
         held=0,
         given_up=electorate.everyone,
         awaited=0,
-        last=Numbers("q", [NEVER]) * (2 * electorate.size),
+        times=Numbers("q", [NEVER]) * (2 * electorate.size + 2),
         undecided=None,
-        grace_until=NEVER,
-        wake=NEVER,
     )
 
 
@@ -300,16 +308,15 @@ def _declared_again(state: TargetState, electorate: Electorate, recorded_at: int
         for location, old in by_location.items()
         if location in electorate.voters.get(check, ())
     }
-    last = Numbers("q", [NEVER]) * (2 * electorate.size)
+    times = Numbers("q", [NEVER]) * (2 * electorate.size + 2)
     for old, new in remaining.items():
-        last[new] = state.last[old]
-        last[electorate.size + new] = state.last[before.size + old]
+        times[new] = state.times[old]
+        times[electorate.size + new] = state.times[before.size + old]
+    times[_GRACE_UNTIL] = recorded_at + _patience(electorate.interval)
     renumbered = [renumber(votes, remaining) for votes in state.undecided or ()]
     state.undecided = [votes for votes in renumbered if votes.up | votes.down | votes.unknown] or None
     state.held = renumber_bits(state.held, checks)
-    state.electorate, state.last = electorate, last
+    state.electorate, state.times = electorate, times
     state.given_up = 0
-    state.grace_until = recorded_at + _patience(electorate.interval)
-    state.wake = NEVER
     _await(state)
     return _decide(state, recorded_at)

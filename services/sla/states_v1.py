@@ -109,10 +109,8 @@ def state_of(data: bytes) -> TargetState:
         held=old.held,
         given_up=old.everyone & ~old.live,
         awaited=old.awaited,
-        last=Numbers("q", [*old.reached, *old.heard]),
+        times=Numbers("q", [*old.reached, *old.heard, old.grace_until, old.wake]),
         undecided=[Votes(slot, *_fields(old.undecided[slot])) for slot in old.order] or None,
-        grace_until=old.grace_until,
-        wake=old.wake,
     )
 
 

@@ -67,7 +67,7 @@ class Timeline(Struct, array_like=True, gc=False):
     through: int = -NEVER
     corrections: list[Correction] = []
     maintenance: dict[str, Maintenance] = {}
-    corrected_since: int = NEVER
+    corrected_since: int | None = None
 
     @property
     def observed_until(self) -> int:
@@ -77,7 +77,8 @@ class Timeline(Struct, array_like=True, gc=False):
     @property
     def known_since(self) -> int:
         """The first instant of everything stated, corrections included; NEVER where nothing is."""
-        return min(self.ats[0], self.corrected_since) if self.ats else self.corrected_since
+        corrected = NEVER if self.corrected_since is None else self.corrected_since
+        return min(self.ats[0], corrected) if self.ats else corrected
 
     @property
     def corrected_until(self) -> int:
@@ -134,7 +135,8 @@ def corrected(timeline: Timeline, fact: DowntimeCorrected) -> int:
     number = len(timeline.corrections)
     found = Correction(fact.at, fact.starts_at, fact.ends_at, fact.state, number)
     insort(timeline.corrections, found, key=_ends_at)
-    timeline.corrected_since = min(timeline.corrected_since, int(fact.starts_at))
+    since = timeline.corrected_since
+    timeline.corrected_since = int(fact.starts_at) if since is None else min(since, int(fact.starts_at))
     return int(fact.starts_at)
 
 

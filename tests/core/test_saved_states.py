@@ -107,7 +107,7 @@ def test_what_was_got_of_a_short_timeline_changes_nothing_until_it_is_kept() -> 
     assert lines["app"] == long_line(2)
     lines.keep("app", got)
     assert lines["app"].ats[-1] == 9
-    assert isinstance(lines.kept["app"], bytes)
+    assert isinstance(lines.kept[1][0], bytes)
 
 
 def test_a_long_timeline_is_kept_as_it_is() -> None:
@@ -119,7 +119,7 @@ def test_a_long_timeline_is_kept_as_it_is() -> None:
 
 
 def test_partitions_share_the_names_of_targets() -> None:
-    first, second = (Timelines(msgspec.msgpack.decode(encode_state({"a-target": b"\x90"}))) for _ in "ab")
+    first, second = (Timelines(msgspec.msgpack.decode(encode_state((["a-target"], [b"\x90"])))) for _ in "ab")
     [one], [other] = first, second
     assert one is other
 

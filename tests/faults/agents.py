@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import threading
 import time
 import urllib.request
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from urllib.error import HTTPError
 
 from services.cli.local.ports import HOST
@@ -22,6 +21,7 @@ from shared.settings import KafkaSettings
 from shared.time import SECOND, Instant
 from shared.topics import PROBE_RESULTS
 from tests.faults.around import Place, Running, kafka_env, until
+from tests.faults.gate import Gate, Target
 from tests.faults.ports import steady_port
 from tests.faults.prepared import Own, Prepared
 
@@ -29,70 +29,6 @@ WAITING = 1_200
 """Results that wait in the spool from the beginning: more than two groups."""
 LAST_MS = 3 * SECOND
 """Of results younger than this nothing is asked: an agent that dies may take its last second with it."""
-
-
-class Gate:
-    """A way to the broker: nobody listens while it is closed. Only a client's first connection goes through
-    it, for the broker tells clients its own address."""
-
-    def __init__(self, broker: str) -> None:
-        host, _, port = broker.rpartition(":")
-        self._broker = (host, int(port))
-        self.port = steady_port()
-        self._listener: socket.socket | None = None
-
-    def open(self) -> None:
-        """Lets everybody through."""
-        if self._listener is None:
-            self._listener = socket.create_server((HOST, self.port))
-            threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
-
-    def close(self) -> None:
-        """Nobody listens any more; connections there are stay."""
-        if self._listener is not None:
-            with suppress(OSError):
-                self._listener.shutdown(socket.SHUT_RDWR)
-            self._listener.close()
-            self._listener = None
-
-    def _accept(self, listener: socket.socket) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = listener.accept()
-                server = socket.create_connection(self._broker)
-                for one, other in ((client, server), (server, client)):
-                    threading.Thread(target=_pass_on, args=(one, other), daemon=True).start()
-
-
-def _pass_on(one: socket.socket, other: socket.socket) -> None:
-    with suppress(OSError):
-        while data := one.recv(65_536):
-            other.sendall(data)
-    for end in (one, other):
-        with suppress(OSError):
-            end.shutdown(socket.SHUT_RDWR)
-
-
-class Target:
-    """A listener that notes when it was connected to (ms since the epoch)."""
-
-    def __init__(self) -> None:
-        self._listener = socket.create_server((HOST, 0))
-        self.port = self._listener.getsockname()[1]
-        self.seen: list[int] = []
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                self.seen.append(time.time_ns() // 1_000_000)
-                client.close()
-
-    def close(self) -> None:
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
 
 
 class Agent:
@@ -132,7 +68,7 @@ class Agent:
 
     def start(self, point: str = "", opens_in_s: float | None = 2) -> Running:
         """Starts the agent with its target under another name than before, to be declared anew; the way to
-        Kafka is closed and opens two seconds later, if at all."""
+        Kafka is closed and opens two seconds after the agent answers, if at all."""
         self.gate.close()
         self.starts += 1
         self.config.write_text(
@@ -145,8 +81,14 @@ class Agent:
         self.process = self.starter.start(["probe", *arguments], env, self.log)
         self.began = time.time_ns() // 1_000_000
         if opens_in_s is not None:
-            threading.Timer(opens_in_s, self.gate.open).start()
+            threading.Thread(target=self._open, args=(self.process, opens_in_s), daemon=True).start()
         return self.process
+
+    def _open(self, process: Running, in_s: float) -> None:
+        while process.poll() is None and not self._ready():
+            time.sleep(0.05)
+        time.sleep(in_s)
+        self.gate.open()
 
     def died(self) -> int:
         """Notes what must not be lost, now that it is dead; returns how many results waited in the spool."""

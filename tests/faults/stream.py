@@ -26,12 +26,12 @@ class Stream:
         """Whether facts are being told."""
         return not self._teller.done
 
-    def more(self) -> None:
-        """Sees to it that facts are being told: another story, every second one with results of probes."""
+    def more(self, *, probed: bool) -> None:
+        """Sees to it that facts are being told: another story, with results of probes or without."""
         if self.going():
             return
         self._teller.wait(TOLD_S)
-        seed = self._rng.randrange(10**6) * 4 + (3 if self.stories % 2 else 1)
+        seed = self._rng.randrange(10**6) * 4 + (3 if probed else 1)
         told = story(seed, f"{self._prefix}more{self.stories}")
         self.stories += 1
         self._teller.tell([told], before=[told])

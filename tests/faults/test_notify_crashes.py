@@ -17,7 +17,7 @@ from tests.faults.prepared import prepared
 from tests.mail.relay import Relay
 from tests.mail.servers import MailServer
 
-LANES = 8
+LANES = 15
 OWN = [name for name in POINTS if name.startswith("notify.")]
 DOUBT = ("mail.letters.doubted", "mail.letters.resolving")
 MAIL = [name for name in POINTS if name.startswith("mail.") and name not in DOUBT]

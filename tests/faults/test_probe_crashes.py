@@ -19,7 +19,7 @@ LANES = 8
 ALONE = [name for name in POINTS if name.startswith("probe.")]
 LATER = (
     *("probe.outbox.sent:5", "probe.outbox.acknowledged:5"),  # straight to Kafka
-    *("probe.spool.appended:4", "probe.spool.noted:2"),  # in the middle of the spool
+    *("probe.spool.appended:2", "probe.spool.noted:2"),  # in the middle of the spool
 )
 CASES: list[Points] = [(name,) for name in (*ALONE, *LATER)] + pairs([*ALONE, *LATER], 6, 100)
 

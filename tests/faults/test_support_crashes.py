@@ -17,7 +17,7 @@ from tests.faults.prepared import prepared
 from tests.mail.relay import Relay
 from tests.mail.servers import MailServer
 
-LANES = 8
+LANES = 12
 DOUBT = ("mail.letters.doubted", "mail.letters.resolving")
 ALONE = [name for name in POINTS if name.startswith(("support.", "mail.")) and name not in DOUBT]
 SINGLE: list[Points] = [(name,) for name in ALONE] + [("mail.letters.claimed", name) for name in DOUBT]

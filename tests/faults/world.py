@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,6 +23,7 @@ from services.cli.local.ports import HOST, free_port
 from services.cli.up.tether import ends_with_starter
 from shared.kafka import ensure_topics
 from shared.settings import KafkaSettings
+from tests.faults.killed_postgres import Postgres
 from tests.faults.shifted import step
 from tests.faults.wire import Wire
 
@@ -134,9 +136,11 @@ class World:
     def open(self) -> None:
         self.wire = Wire(self._ports["far"])
         self.start_broker()
-        (self.home / "postgres").mkdir(parents=True)
-        self.postgres: Any = pgserver.get_server(self.home / "postgres", cleanup_mode="stop")
-        self.database = str(self.postgres.get_uri())
+        # Not in `home`: the server is another user where this one is root, and pytest's folders are private.
+        books = Path(tempfile.mkdtemp(prefix="garant-postgres-"))
+        self._server: Any = pgserver.get_server(books, cleanup_mode="delete")
+        self.postgres = Postgres(self._server)
+        self.database = self.postgres.url
         self.settings = KafkaSettings(bootstrap=self.bootstrap, wait_s=60)
         ensure_topics(self.settings)
         for name in self.names:
@@ -144,6 +148,7 @@ class World:
             env = {
                 "GARANT_KAFKA_BOOTSTRAP": f"{HOST}:{self.wire.port}" if through_wire else self.bootstrap,
                 "GARANT_KAFKA_WAIT_S": "600",
+                "GARANT_SLA_INSTANCE": name if name == SLA[0] else "",  # others have to be given up first
                 "GARANT_SLA_STATE_SAVE_EVERY_S": "0.5",
                 "GARANT_SLA_SNAPSHOT_EVERY_S": "1",
                 "GARANT_BILLING_TOKEN": TOKEN,
@@ -185,12 +190,11 @@ class World:
         self.kafka.process.wait()
 
     def kill_database(self) -> None:
-        """kill -9 of the postmaster and, by its death, of every backend."""
-        os.kill(self.postgres.get_pid(), signal.SIGKILL)
-        time.sleep(0.5)
+        """kill -9 of the postmaster and every backend."""
+        self.postgres.kill()
 
     def start_database(self) -> None:
-        self.postgres.ensure_postgres_running()
+        self.postgres.start()
 
     def revive(self) -> None:
         """Starts again whatever has ended, as a supervisor does."""
@@ -242,7 +246,7 @@ class World:
         self.wire.close()
         if self.kafka is not None:
             self.kill_broker()
-        self.postgres.cleanup()
+        self._server.cleanup()
 
 
 def eventually(check: Callable[[], object], within_s: float, what: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import os
 import time
@@ -47,6 +48,14 @@ async def check_history(consumer: Any, place: TopicPartition, following: int) ->
             f"{place.topic}/{place.partition} begins at offset {first}, {following} is needed next. Restore "
             "the topic, or the state topic that reached further, from its backup; nothing was concluded."
         )
+
+
+def settle() -> None:
+    """After a restore: what was read stays, so the collector need not walk it; what reading took goes back to
+    the system, where the C library can be told."""
+    gc.freeze()
+    if (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
+        trim(0)
 
 
 Work = Callable[[], Awaitable[None]]
@@ -122,7 +131,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
                     following = await self._restore(place.partition)
                     await check_history(self.subscriber.consumer, place, following)
                     self.subscriber.consumer.seek(place, following)
-                gc.freeze()  # what was restored stays: the collector need not walk it again and again
+                settle()
                 self.assigned = True
                 log.info(
                     "partitions.owned", worker=self._worker, partitions=sorted(p.partition for p in assigned)

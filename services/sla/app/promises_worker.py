@@ -106,7 +106,7 @@ class PromisesWorker:
     async def _attend(self, partition: int, share: Share) -> None:
         history = share.snapshot.history
         if share.intake is None and share.caught_up:
-            share.intake = Intake(
+            intake = Intake(
                 self._broker,
                 self._settings,
                 partition,
@@ -115,7 +115,8 @@ class PromisesWorker:
                 history.recorded_at,
                 self._clock,
             )
-            await share.intake.start()
+            await intake.start()
+            share.intake = intake
             log.info("journal.intake.started", partition=partition, position=share.position)
         due = share.promises.next_due
         if share.intake is not None and due is not None and share.intake.written <= share.position:
