@@ -478,7 +478,7 @@ def test_booking_releasing_issuing_and_settling_at_once_neither_wait_for_ever_no
 def test_an_instance_that_stands_still_while_it_books_does_not_stop_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: SetClock
 ) -> None:
-    monkeypatch.setattr(database, "_STANDS_STILL_MS", 300)
+    monkeypatch.setattr(database, "_STANDS_STILL_MS", 3_000)
     results = []
 
     def stand_still(engine: Engine) -> None:
@@ -492,7 +492,7 @@ def test_an_instance_that_stands_still_while_it_books_does_not_stop_the_others(
         with pytest.raises(DBAPIError):
             stand_still(engine)
         assert results == ["booked"]
-        assert 0.2 < time.monotonic() - began < 20
+        assert 2 < time.monotonic() - began < 60
 
 
 # What is set
