@@ -20,7 +20,7 @@ from shared.database import migrate, open_engine
 from shared.facts import RequestOpened
 from shared.kafka import read_topic
 from shared.mail.letters import MARKER
-from shared.topics import DEAD_LETTERS, DEADLINES, SUBSCRIPTION_EVENTS, TICKET_EVENTS
+from shared.topics import DEAD_LETTERS, DEADLINES, SUBSCRIPTION_EVENTS, TICKET_EVENTS, Topic
 from tests.core.billing_books import SetClock, started
 from tests.core.support_mail import SERVER, furnish
 from tests.faults.answering import Answers
@@ -66,6 +66,7 @@ class Desk:
         self.log, lmtp = place.home / "support.log", steady_port()
         self.queue, self.answers = Queue(lmtp, address), Answers(self.kafka)
         self.mails: list[str] = []
+        self.poisoned = 0
         self.process: Running | None = None
         self._earlier = len(around.relay.accepted)
         support = mail_env(around, address) | {
@@ -95,12 +96,16 @@ class Desk:
         append(self.around.server, self.address, stamped(letter(name, self.address, text)))
         self.queue.put(stamped(letter(f"{name}-by-lmtp", self.address, text)))
 
-    def begin(self) -> None:
-        """Puts a subscription on the log, and a record of no sense."""
+    def say(self, topic: Topic, value: bytes) -> None:
+        """Puts a record on the log."""
         producer = KafkaProducer(bootstrap_servers=self.kafka.bootstrap, retries=20)
-        for topic, value in ((SUBSCRIPTION_EVENTS, encode(started())), (DEADLINES, b"no json")):
-            producer.send(self.kafka.topic(topic), key=b"A-1", value=value).get(20)
+        producer.send(self.kafka.topic(topic), key=b"A-1", value=value).get(20)
         producer.close()
+
+    def poison(self) -> None:
+        """Puts a record of no sense on the log."""
+        self.poisoned += 1
+        self.say(DEADLINES, b"no json")
 
     def sent(self) -> Counter[str]:
         """How often the relay took each letter, by Message-ID."""
@@ -148,7 +153,8 @@ class Desk:
         sent = self.sent()
         assert set(sent.values()) == {1}, f"letters the relay took more than once: {sent}"
         assert len(sent) == len(self.mails)
-        assert len({record.headers[ORIGIN] for record in read_topic(self.kafka, DEAD_LETTERS)}) == 1
+        dead = {record.headers[ORIGIN] for record in read_topic(self.kafka, DEAD_LETTERS)}
+        assert len(dead) == self.poisoned
 
 
 @contextmanager
@@ -161,7 +167,7 @@ def desk(around: Around, address: str, place: Place, found: Path | None = None) 
     it = Desk(around, address, place)
     if found is None:
         _furnish(it.engine)
-    it.begin()
+    it.say(SUBSCRIPTION_EVENTS, encode(started()))
     try:
         with copies(around.relay, around.server, address):
             yield it

@@ -97,7 +97,7 @@ class Office:
         self.log = place.home / "notify.log"
         self.engine = open_engine(place.url or f"sqlite:///{place.seen / 'notify.db'}", LETTERS)
         self.process: Running | None = None
-        self.letters = 0
+        self.letters = self.poisoned = 0
         self._earlier = len(around.relay.accepted)
         self._outcomes: list[Any] = []
         notify = mail_env(around, address) | {
@@ -134,8 +134,8 @@ class Office:
         new.append(outcomes.ResponseMissed("A-1", "S-1", f"T-{at}", late, stamp))
         self.letters += accounts + 1
         producer = KafkaProducer(bootstrap_servers=self.kafka.bootstrap, retries=20)
-        if not self._outcomes:
-            producer.send(self.kafka.topic(QUOTA), key=b"A-1", value=b"no json")
+        producer.send(self.kafka.topic(QUOTA), key=b"A-1", value=b"no json")
+        self.poisoned += 1
         self._outcomes += new
         for one in self._outcomes:
             topic = self.kafka.topic(DEADLINES if isinstance(one, outcomes.ResponseMissed) else QUOTA)
@@ -176,7 +176,8 @@ class Office:
         sent = self.sent()
         assert set(sent.values()) == {1}, f"letters the relay took more than once: {sent}"
         assert len(sent) == self.letters
-        assert len({record.headers[ORIGIN] for record in read_topic(self.kafka, DEAD_LETTERS)}) == 1
+        dead = {record.headers[ORIGIN] for record in read_topic(self.kafka, DEAD_LETTERS)}
+        assert len(dead) == self.poisoned
 
 
 @contextmanager

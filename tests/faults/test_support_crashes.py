@@ -39,6 +39,7 @@ def cases(
         with lend() as address, desk(around, address, Place(home / named(points)), found) as it:
             in_flight = 0
             for number, point in enumerate(points):
+                it.poison()
                 it.write(f"mail-{number}")
                 it.dies_at(point)
                 in_flight += len(it.mails) - len(it.sent())
