@@ -35,7 +35,7 @@ class Agent:
     """One agent at "geneva" on a home of its own; `name` is its target's."""
 
     def __init__(self, starter: Prepared | Own, kafka: KafkaSettings, name: str, place: Place) -> None:
-        self.starter, self.kafka, self.name, self.home = starter, kafka, name, place.seen
+        self.starter, self.kafka, self.name, self.home = starter, kafka, name, place.folder
         self.gate, self.target, self.health = Gate(kafka.bootstrap), Target(), steady_port()
         self.log, self.config = place.home / "probe.log", place.home / "agent.yaml"
         self.process: Running | None = None

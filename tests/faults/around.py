@@ -44,14 +44,14 @@ class Place(NamedTuple):
     url: str = ""
 
     @property
-    def seen(self) -> Path:
-        """GARANT_HOME, as this process sees it."""
-        return self.home if self.disk is None else self.disk.seen
+    def folder(self) -> Path:
+        """GARANT_HOME."""
+        return self.home if self.disk is None else self.disk.folder
 
     def env(self, service: str) -> dict[str, str]:
         """What the service is told of it."""
         url = {f"GARANT_{service}_DATABASE_URL": self.url} if self.url else {}
-        return {"GARANT_HOME": str(self.home if self.disk is None else self.disk.folder)} | url
+        return {"GARANT_HOME": str(self.folder)} | url
 
 
 def own_topics(bootstrap: str) -> KafkaSettings:
@@ -115,6 +115,17 @@ def dies(process: Running, point: str, said: Callable[[], str]) -> None:
     except (TimeoutError, subprocess.TimeoutExpired):
         raise AssertionError(f"{point} was not reached:\n{said()}") from None
     assert status == -9, f"{point} was not reached, it ended with {status}:\n{said()}"
+
+
+def end_of(log: Path) -> int:
+    """Where the last whole line of `log` ends, in bytes."""
+    return log.read_bytes().rfind(b"\n") + 1
+
+
+def complaints(log: Path, since: int) -> list[str]:
+    """What was said since then, but for the log's own lines: what a person is told."""
+    lines = log.read_bytes()[since:].decode().splitlines()
+    return [line for line in lines if not line.startswith("{")]
 
 
 def in_turn(addresses: list[str]) -> Callable[[], AbstractContextManager[str]]:

@@ -62,7 +62,7 @@ class Desk:
     def __init__(self, around: Around, address: str, place: Place) -> None:
         self.around, self.address, self.place = around, address, place
         self.kafka = own_topics(around.bootstrap)
-        self.engine = open_engine(place.url or f"sqlite:///{place.seen / 'support.db'}", DESK)
+        self.engine = open_engine(place.url or f"sqlite:///{place.folder / 'support.db'}", DESK)
         self.log, lmtp = place.home / "support.log", steady_port()
         self.queue, self.answers = Queue(lmtp, address), Answers(self.kafka)
         self.mails: list[str] = []
@@ -162,7 +162,7 @@ def desk(around: Around, address: str, place: Place, found: Path | None = None) 
     """A desk on a copy of the database `found`, if given; its mailbox is emptied before."""
     place.home.mkdir(exist_ok=True)
     if found is not None:
-        shutil.copy(found, place.seen / "support.db")
+        shutil.copy(found, place.folder / "support.db")
     empty(around.server, address)
     it = Desk(around, address, place)
     if found is None:

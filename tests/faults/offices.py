@@ -95,7 +95,7 @@ class Office:
         self.around, self.address, self.place = around, address, place
         self.kafka = own_topics(around.bootstrap)
         self.log = place.home / "notify.log"
-        self.engine = open_engine(place.url or f"sqlite:///{place.seen / 'notify.db'}", LETTERS)
+        self.engine = open_engine(place.url or f"sqlite:///{place.folder / 'notify.db'}", LETTERS)
         self.process: Running | None = None
         self.letters = self.poisoned = 0
         self._earlier = len(around.relay.accepted)
@@ -187,7 +187,7 @@ def office(
     """A notify on a copy of the database `found`, if given; its mailbox is emptied before."""
     place.home.mkdir(exist_ok=True)
     if found is not None:
-        shutil.copy(found, place.seen / "notify.db")
+        shutil.copy(found, place.folder / "notify.db")
     empty(around.server, address)
     it = Office(around, address, asked, place)
     if found is None:

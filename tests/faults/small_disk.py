@@ -1,85 +1,90 @@
 """A folder on a small file system of its own (a tmpfs), to be filled to the last byte.
 
-Mounted where this process may mount (as root); else in a user namespace of its own, which the processes that
-use the disk must enter (`enter`). Where neither works the test fails and says what is missing.
+It is mounted where this process may mount (as root). Where it may not, `mounted` runs the test once more in a
+user namespace, in which it may. Where that does not work either the test fails and says what is missing.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Final, TypeVar
 
 import pytest
 
-MISSING = (
-    "no small file system can be mounted here. As root: {mount}. In a user namespace: {unshare}. "
+T = TypeVar("T", bound=Callable[..., None])
+
+_INSIDE: Final = "GARANT_TEST_IN_NAMESPACE"
+_NAMESPACE: Final = ("unshare", "--user", "--map-root-user", "--mount")
+_MISSING: Final = (
+    "no small file system can be mounted here. As the tests' user: {mount}. In a user namespace: {unshare}. "
     "Run the tests as root, or allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1 "
-    "and kernel.apparmor_restrict_unprivileged_userns=0) and install util-linux (unshare, nsenter)."
+    "and kernel.apparmor_restrict_unprivileged_userns=0) and install util-linux, which has unshare."
 )
 
 
 class SmallDisk:
-    """`folder` is the disk as its users name it, `seen` as this process sees it; `enter` stands before the
-    command of whoever uses it."""
+    """The disk at `folder`."""
 
-    def __init__(self, folder: Path, seen: Path, enter: Sequence[str]) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.seen = seen
-        self.enter = enter
 
-    def free(self) -> int:
-        """Bytes left."""
-        found = os.statvfs(self.seen)
-        return found.f_bavail * found.f_frsize
-
-    def fill(self, left: int = 0) -> None:
-        """Takes all room but `left` bytes."""
-        with (self.seen / "ballast").open("ab") as ballast:
-            if (most := self.free() - left) > 0:
-                try:
-                    os.posix_fallocate(ballast.fileno(), ballast.tell(), most)
-                except OSError:
-                    ballast.write(b"\0" * most)
+    def fill(self) -> None:
+        """Takes all room there is."""
+        found = os.statvfs(self.folder)
+        with (self.folder / "ballast").open("ab") as ballast:
+            if left := found.f_bavail * found.f_frsize:
+                os.posix_fallocate(ballast.fileno(), ballast.tell(), left)
 
     def make_room(self) -> None:
         """Gives back what `fill` took."""
-        (self.seen / "ballast").unlink()
+        (self.folder / "ballast").unlink()
+
+
+class NotMounted(SmallDisk):
+    """No disk: this process may not mount, and that is `why`."""
+
+    def __init__(self, folder: Path, why: str) -> None:
+        super().__init__(folder)
+        self.why = why
 
 
 @contextmanager
-def small_disk(folder: Path, megabytes: float) -> Iterator[SmallDisk]:
+def small_disk(folder: Path, megabytes: int) -> Iterator[SmallDisk]:
     """A disk of so many MB at `folder`, which is made."""
     folder.mkdir()
-    size = f"size={int(megabytes * 1024)}k"
-    mount = _run("mount", "-t", "tmpfs", "-o", size, "tmpfs", str(folder))
-    if mount is None:
-        try:
-            yield SmallDisk(folder, folder, ())
-        finally:
-            _run("umount", "-l", str(folder))
+    why = _run("mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder))
+    if why is not None:
+        yield NotMounted(folder, why)
         return
-    held = subprocess.Popen(
-        [
-            *("unshare", "--user", "--map-root-user", "--mount", "sh", "-c"),
-            'mount -t tmpfs -o "$1" tmpfs "$2" && echo mounted && exec sleep infinity',
-            *("sh", size, str(folder)),
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
     try:
-        assert held.stdout is not None
-        if (said := held.stdout.readline().strip()) != "mounted":
-            pytest.fail(MISSING.format(mount=mount, unshare=said or "it says nothing"), pytrace=False)
-        enter = ("nsenter", "--preserve-credentials", "--user", "--mount", "-t", str(held.pid))
-        yield SmallDisk(folder, Path(f"/proc/{held.pid}/root{folder}"), enter)
+        yield SmallDisk(folder)
     finally:
-        held.kill()
-        held.wait()
+        _run("umount", "-l", str(folder))
+
+
+def mounted(test: T) -> T:
+    """A test with the fixtures `disk` (of `small_disk`) and `request`: it runs where there is a disk."""
+
+    @functools.wraps(test)
+    def run(*args: Any, disk: SmallDisk, request: pytest.FixtureRequest, **told: Any) -> None:
+        if not isinstance(disk, NotMounted):
+            test(*args, disk=disk, request=request, **told)
+            return
+        unshare = "it may not mount there either" if _INSIDE in os.environ else _run(*_NAMESPACE, "true")
+        if unshare is not None:
+            pytest.fail(_MISSING.format(mount=disk.why, unshare=unshare), pytrace=False)
+        command = (*_NAMESPACE, sys.executable, "-m", "pytest", request.node.nodeid)
+        env = {**os.environ, _INSIDE: "1", "GARANT_TEST_MAIL": "python"}  # it is no root for Postfix
+        done = subprocess.run(command, cwd=request.config.rootpath, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout[-5_000:] + done.stderr[-2_000:]
+
+    return run  # type: ignore[return-value]
 
 
 def _run(*command: str) -> str | None:

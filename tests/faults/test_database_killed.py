@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.around import WITHIN_S, Around, Place, Running
+from tests.faults.around import WITHIN_S, Around, Place, Running, complaints, end_of
 from tests.faults.cases import LONG, SEED
 from tests.faults.desks import Desk, desk
 from tests.faults.killed_postgres import Postgres, postgres
@@ -41,11 +41,11 @@ def around(kafka: str, mail: MailServer, relay: Relay) -> Around:
 def killed(database: Postgres, it: Desk | Office, process: Running, name: str) -> None:
     """The database dies, the service ends and says why in one line, and so does one that is started now; then
     the database is started again."""
-    since = len(it.log.read_bytes())
+    since = end_of(it.log)
     database.kill()
     for one in (process, it.start()):
-        assert one.wait(WITHIN_S) == 1, it.log.read_text()[since:]
-    told = [line for line in it.log.read_text()[since:].splitlines() if not line.startswith("{")]
+        assert one.wait(WITHIN_S) == 1, complaints(it.log, since)
+    told = complaints(it.log, since)
     assert len(told) == 2, told
     assert all(line.startswith(f"error: The {name} database") for line in told), told
     database.start()

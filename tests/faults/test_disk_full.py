@@ -20,14 +20,25 @@ from shared.database import open_engine
 from shared.topics import CREDITS
 from tests.core.billing_books import credit
 from tests.faults.agents import agent
-from tests.faults.around import QUIET_S, WITHIN_S, Around, Place, Running, kafka_env, own_topics, until
+from tests.faults.around import (
+    QUIET_S,
+    WITHIN_S,
+    Around,
+    Place,
+    Running,
+    complaints,
+    end_of,
+    kafka_env,
+    own_topics,
+    until,
+)
 from tests.faults.desks import desk, template
 from tests.faults.noted import note
 from tests.faults.offices import office, people
 from tests.faults.offices import template as office_template
 from tests.faults.ports import steady_port
 from tests.faults.prepared import Own
-from tests.faults.small_disk import SmallDisk, small_disk
+from tests.faults.small_disk import SmallDisk, mounted, small_disk
 from tests.mail.relay import Relay
 from tests.mail.servers import MailServer
 
@@ -39,14 +50,14 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
 
 
 @pytest.fixture
-def around(kafka: str, mail: MailServer, relay: Relay, disk: SmallDisk) -> Around:
-    return Around(Own(*disk.enter), kafka, mail, relay)
+def around(kafka: str, mail: MailServer, relay: Relay) -> Around:
+    return Around(Own(), kafka, mail, relay)
 
 
 def ends(process: Running, log: Path, since: int, name: str) -> None:
     """It ended, and said in one line that the disk is full."""
-    assert process.wait(WITHIN_S) == 1, log.read_text()[since:]
-    told = [line for line in log.read_text()[since:].splitlines() if not line.startswith("{")]
+    assert process.wait(WITHIN_S) == 1, complaints(log, since)
+    told = complaints(log, since)
     assert len(told) == 1, told
     assert told[0].startswith(f"error: The {name} database"), told
     assert "full" in told[0], told
@@ -61,10 +72,11 @@ def until_it_ends(process: Running, more: Callable[[], None]) -> None:
         time.sleep(0.5)
 
 
+@mounted
 def test_given_a_full_disk_then_the_agent_keeps_results_in_memory_and_loses_none(
-    kafka: str, disk: SmallDisk, tmp_path: Path
+    kafka: str, disk: SmallDisk, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    with agent(Own(*disk.enter), own_topics(kafka), "full", Place(tmp_path / "agent", disk)) as it:
+    with agent(Own(), own_topics(kafka), "full", Place(tmp_path / "agent", disk)) as it:
         process = it.start(opens_in_s=None)
         until(lambda: len(it.target.seen) > 2, process, it.said)
         disk.fill()
@@ -83,20 +95,21 @@ def test_given_a_full_disk_then_the_agent_keeps_results_in_memory_and_loses_none
     note("disk full for the spool", times=2, in_flight=waiting)
 
 
+@mounted
 def test_given_a_full_disk_then_the_desk_acknowledges_nothing_it_has_not_kept_and_goes_on_with_room(
-    around: Around, disk: SmallDisk, tmp_path: Path
+    around: Around, disk: SmallDisk, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     own = Place(tmp_path / "desk", disk)
     with desk(around, around.server.new_user(), own, template(tmp_path)) as it:
         process = it.start()
         it.write("before")
         until(it.done, process, it.said)
-        since = len(it.log.read_bytes())
+        since = end_of(it.log)
         disk.fill()
         until_it_ends(process, lambda: it.write(f"mail-{len(it.mails)}", "Please look. " * 20_000))
         ends(process, it.log, since, "support")
         in_flight = len(it.mails) - len(it.sent())
-        since = len(it.log.read_bytes())
+        since = end_of(it.log)
         ends(it.start(), it.log, since, "support")  # still full
         disk.make_room()
         it.finish()
@@ -104,15 +117,16 @@ def test_given_a_full_disk_then_the_desk_acknowledges_nothing_it_has_not_kept_an
     note("disk full for support", times=1, in_flight=in_flight)
 
 
+@mounted
 def test_given_a_full_disk_then_notify_ends_and_writes_each_letter_once_there_is_room(
-    around: Around, disk: SmallDisk, tmp_path: Path
+    around: Around, disk: SmallDisk, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     own, address = Place(tmp_path / "office", disk), around.server.new_user()
     with people() as asked, office(around, address, asked, own, office_template(tmp_path)) as it:
         process = it.start()
         it.conclude()
         until(it.done, process, it.said)
-        since = len(it.log.read_bytes())
+        since = end_of(it.log)
         disk.fill()
         until_it_ends(process, lambda: it.conclude(40))
         ends(process, it.log, since, "notify")
@@ -123,12 +137,13 @@ def test_given_a_full_disk_then_notify_ends_and_writes_each_letter_once_there_is
     note("disk full for notify", times=1, in_flight=in_flight)
 
 
+@mounted
 def test_given_a_full_disk_then_billing_ends_and_books_each_credit_once_there_is_room(
-    kafka: str, disk: SmallDisk, tmp_path: Path
+    kafka: str, disk: SmallDisk, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     topics, port, log = own_topics(kafka), steady_port(), tmp_path / "billing.log"
     env = {**kafka_env(topics), **Place(tmp_path, disk).env("BILLING"), "GARANT_BILLING_PORT": str(port)}
-    engine = open_engine(f"sqlite:///{disk.seen / 'billing.db'}", BOOKS)
+    engine = open_engine(f"sqlite:///{disk.folder / 'billing.db'}", BOOKS)
     producer = KafkaProducer(bootstrap_servers=kafka, retries=20)
     granted: list[str] = []
 
@@ -146,13 +161,13 @@ def test_given_a_full_disk_then_billing_ends_and_books_each_credit_once_there_is
     def said() -> str:
         return log.read_text()[-3_000:]
 
-    billing = Own(*disk.enter)
+    billing = Own()
     process = billing.start(["billing", "serve"], env, log)
     try:
-        until(lambda: (disk.seen / "billing.db").exists() and answers(port), process, said)
+        until(lambda: (disk.folder / "billing.db").exists() and answers(port), process, said)
         grant()
         until(lambda: booked() == granted, process, said)
-        since = len(log.read_bytes())
+        since = end_of(log)
         disk.fill()
         until_it_ends(process, grant)
         ends(process, log, since, "billing")
