@@ -124,14 +124,19 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
             die(self._worker, error)
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        consumer = self.subscriber.consumer
         try:
+            # The client fetches from the group's offset while this runs, and a state that was found unusable
+            # begins before that: nothing may be taken until the place to go on from has been sought.
+            consumer.pause(*assigned)
             async with self.lock:
-                self.epoch += 1
                 for place in sorted(assigned):
                     following = await self._restore(place.partition)
-                    await check_history(self.subscriber.consumer, place, following)
-                    self.subscriber.consumer.seek(place, following)
+                    await check_history(consumer, place, following)
+                    consumer.seek(place, following)
                 settle()
+                self.epoch += 1
+                consumer.resume(*assigned)
                 self.assigned = True
                 log.info(
                     "partitions.owned", worker=self._worker, partitions=sorted(p.partition for p in assigned)
