@@ -184,15 +184,19 @@ class _Places(ConsumerRebalanceListener):  # type: ignore[misc]
         """Nothing: what is taken is in the database."""
 
     async def on_partitions_assigned(self, assigned: Any) -> None:
+        consumer, places = self.subscriber.consumer, sorted(assigned)
         try:
+            # The client fetches from the group's offset while this runs; behind a restored database that is
+            # too late: nothing may be taken until the places have been sought.
+            consumer.pause(*places)
             known = await asyncio.to_thread(_known, self._engine)
-            consumer, places = self.subscriber.consumer, sorted(assigned)
             starts, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
             for place in places:
                 name = positions.place_of(self._names[place.topic], place.partition)
                 following = known.get(name, -1) + 1
                 _check(name, following, starts[place], ends[place])
                 consumer.seek(place, following)
+            consumer.resume(*places)
         except Exception as error:
             if not self._failed.done():
                 self._failed.set_exception(error)
