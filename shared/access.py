@@ -99,6 +99,7 @@ ACCESSES = (
         writes=(DEAD_LETTERS,),
         groups=("notify",),
     ),
+    Access("status", "the public status page", reads=(UPTIME_CHANGES, TERMS_EVENTS)),
     Access(
         "operator",
         "a person who runs `garant publish`: maintenance, corrections, terms",

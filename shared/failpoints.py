@@ -86,6 +86,12 @@ POINTS: Final = {
     "notify.letter.putting": "letters are put down, their occasion still waits, nothing is committed",
     "notify.letter.writing": "letters are put down and their occasion is done, not committed",
     "notify.letter.written": "letters are written, nobody who sends was told",
+    "status.news.telling": "what is new is noted and put down for each reader, not committed",
+    "status.mails.handed-over": "notify has mails, nothing is noted",
+    "status.mails.noting": "that notify has mails is noted, not committed",
+    "status.calls.posted": "a webhook was posted, nothing is noted",
+    "bulletins.putting": "letters of bulletins are put down, not committed",
+    "bulletins.taken": "bulletins are taken, whoever handed them over was not told",
     "notify.mail.noting": "what our own mailbox tells is noted, its position not moved, nothing committed",
 }
 """Every failpoint, and what has happened and what has not when it is reached."""

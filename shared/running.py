@@ -78,11 +78,12 @@ async def run(
     api: FastAPI,
     address: tuple[str, int],
     parts: Mapping[str, Part],
-    connection: Connection,
+    connection: Connection | None,
     passing: Mapping[str, Part] | None = None,
 ) -> None:
     """Serves `api` at `address` beside the `parts` until SIGTERM or SIGINT, or until one of them ends: then
-    its exception ends the whole. One of `passing` may end without an exception.
+    its exception ends the whole. One of `passing` may end without an exception. `connection` None: the
+    service has no broker of its own, its parts see to theirs.
 
     Raises DatabaseUnusable, and whatever a part raised.
     """
@@ -108,7 +109,8 @@ async def run(
             if name != "http":
                 task.cancel()
         await asyncio.wait({*every.values(), stop}, timeout=_STOP_S)
-        await connection.broker.stop()
+        if connection is not None:
+            await connection.broker.stop()
     for name, task in ended.items():
         _tell(keeping, name, task.exception())
     log.info(f"{keeping.name}.stopped")

@@ -18,7 +18,11 @@ _COMMANDS = {
         "services.cli.up.command:up",
         "Run everything here, until Ctrl-C.",
     ),
-    "status": ("services.cli.up.status:status", "What is up."),
+    "status": ("services.cli.up.status:app", "What is up; run the public status page, and its webhooks."),
+    "incident": (
+        "services.status.staff.incident_command:app",
+        "Write on the status page: open, update, resolve.",
+    ),
     "demo": (
         "services.cli.demo.command:app",
         "Break and mend the demo application; publish a month; write to support.",

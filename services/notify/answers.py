@@ -13,11 +13,11 @@ from shared.time import Instant, format_instant
 
 class Letter(BaseModel):
     letter: str
-    kind: str = Field(description="quota, at-risk, missed or terms")
-    account: str
+    kind: str = Field(description="quota, at-risk, missed, terms, or status-... for a bulletin")
+    account: str = Field(description="empty: a bulletin, of no account")
     subscription: str | None
     ticket: str | None
-    contact: str | None = Field(description="null: one of the staff")
+    contact: str | None = Field(description="null: one of the staff; status-...: a reader of the status page")
     recipient: str | None = Field(description="null: erased")
     state: str = Field(
         description="waiting, sending, accepted (by the relay), refused, bounced, doubtful (the relay may "

@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 from services.notify import metrics
 from services.notify.api import build_api
+from services.notify.bulletin_routes import add_bulletins
 from services.notify.consumer import subscribe
 from services.notify.database import LETTERS, began_at
 from services.notify.listings import standing
@@ -95,6 +96,7 @@ async def _run(
         )
     token = service_token(TOKEN, settings.token, home)
     api = build_api(engine, token, clock, pulse.stuck, ready)
+    add_bulletins(api, engine, token, settings, clock, written)
     await run(LETTERS, api, (settings.host, settings.port), parts, kept)
 
 

@@ -19,7 +19,7 @@ class Unknown(LookupError):
 
 
 class ShownLetter(Struct, frozen=True):
-    """A letter without its text; instants in ms."""
+    """A letter without its text; instants in ms. A bulletin is of no account: an empty one."""
 
     letter: str
     kind: str
@@ -55,13 +55,15 @@ class ShownOccasion(Struct, frozen=True):
 _columns = [
     letters.c.id.label("letter"),
     letters.c.purpose.label("kind"),
-    *(occasions.c[name] for name in ("account", "subscription", "ticket")),
+    func.coalesce(occasions.c.account, "").label("account"),
+    *(occasions.c[name] for name in ("subscription", "ticket")),
     *(letters.c[name] for name in ShownLetter.__struct_fields__[5:]),
 ]
 _shown = (
     select(*_columns)
-    .join(written, written.c.letter == letters.c.id)
-    .join(occasions, occasions.c.occasion == written.c.occasion)
+    .outerjoin(written, written.c.letter == letters.c.id)
+    .outerjoin(occasions, occasions.c.occasion == written.c.occasion)
+    .where(letters.c.purpose != MARKER)
 )
 
 

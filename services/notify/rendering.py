@@ -20,6 +20,7 @@ from shared.mail.composing import harmless
 _COLUMNS = 72
 _LABEL_MOST = 32
 _SUBJECT_MOST = 200
+_VALUE_MOST = 300
 
 
 class Rendered(Struct, frozen=True):
@@ -52,9 +53,12 @@ _words = _environment(autoescape=False)  # plain text: it is escaped where it be
 _pages = _environment(autoescape=True)
 
 
-def render(kind: str, language: Language, values: Mapping[str, Any]) -> Rendered:
-    """The letter `kind` ("quota") in `language`. Raises jinja2.UndefinedError for a value that is missing."""
-    said = _words.get_template(f"{kind}.{language}.txt").render(_harmless(values))
+def render(
+    kind: str, language: Language, values: Mapping[str, Any], value_most: int = _VALUE_MOST
+) -> Rendered:
+    """The letter `kind` ("quota") in `language`; a value has at most `value_most` characters. Raises
+    jinja2.UndefinedError for a value that is missing."""
+    said = _words.get_template(f"{kind}.{language}.txt").render(_harmless(values, value_most))
     subject, *blocks = [part for part in re.split(r"\n[ \t]*\n", said.strip()) if part.strip()]
     subject = harmless(subject.replace("\u00a0", " "), _SUBJECT_MOST)
     found = [_block(part) for part in blocks]
@@ -62,14 +66,14 @@ def render(kind: str, language: Language, values: Mapping[str, Any]) -> Rendered
     return Rendered(subject, "\n\n".join(_plain(block) for block in found) + "\n", page)
 
 
-def _harmless(value: Any) -> Any:
+def _harmless(value: Any, most: int) -> Any:
     """The same values, each text one line without control characters."""
     if isinstance(value, str):
-        return "\u00a0".join(harmless(part) for part in value.split("\u00a0")).replace("|", "¦")
+        return "\u00a0".join(harmless(part, most) for part in value.split("\u00a0")).replace("|", "¦")
     if isinstance(value, Mapping):
-        return {name: _harmless(one) for name, one in value.items()}
+        return {name: _harmless(one, most) for name, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_harmless(one) for one in value]
+        return [_harmless(one, most) for one in value]
     return value
 
 

@@ -22,6 +22,7 @@ __all__ = ["HeaderInjection", "Letter", "compose", "harmless", "ids_in", "messag
 _PLAIN = re.compile(r"[!-~]{1,70}(?: [!-~]{1,70})*")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _ID = re.compile(r"<[!-;=?-~]{1,250}>")
+_LINK = re.compile(r"<https?://[!-;=?-~]{1,900}>")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,60}")
 _KEY = re.compile(r"(?!_)[A-Za-z0-9/+=_-]+(?:\.[A-Za-z0-9/+=_-]+)*")
 _OURS = re.compile(r"<([a-z][a-z0-9-]*)\.([A-Za-z0-9/+=_.-]{1,60})@([A-Za-z0-9.-]{1,200})>")
@@ -116,7 +117,9 @@ def _unstructured(name: str, value: str) -> list[str]:
     _refused(name, value)
     if not value:
         return []
-    return value.split(" ") if _PLAIN.fullmatch(value) and "=?" not in value else words(value)
+    if "=?" not in value and (_PLAIN.fullmatch(value) or _LINK.fullmatch(value)):
+        return value.split(" ")  # a link (List-Unsubscribe) stays one, however long: machines read it
+    return words(value)
 
 
 def _mailbox(header: str, name: str, at: str) -> list[str]:

@@ -16,7 +16,7 @@ from shared.topics import JOURNAL, PROBE_RESULTS, PROMISES_STATE, TOPICS, UPTIME
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "how-to" / "secure-the-log.md"
-SERVICES = ("probe", "sla", "billing", "support", "notify", "operator")
+SERVICES = ("probe", "sla", "billing", "support", "notify", "status", "operator")
 
 
 @pytest.mark.parametrize("service", SERVICES)

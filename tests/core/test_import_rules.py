@@ -78,9 +78,20 @@ def test_services_know_each_other_only_by_their_records(path: Path) -> None:
     """The command line may call any of them; none of them imports another, nor the command line."""
     own = path.relative_to(ROOT / "services").parts[0]
     others = {f"services.{name}" for name in SERVICES if name != own}
+    if path.is_relative_to(ROOT / "services" / "status" / "history"):
+        others.remove("services.sla")
     if own != "cli":
         for name in imported(path):
             assert ".".join(name.split(".")[:2]) not in others, f"{named(path)} imports {name}"
+
+
+@pytest.mark.parametrize("path", sources("services/status/history"), ids=named)
+def test_the_status_page_takes_nothing_from_the_sla_service_but_its_pure_core(path: Path) -> None:
+    """Its figures are those customers are credited by (docs/adr/0015): the same functions, no state, no I/O."""
+    pure = {named(other).removesuffix(".py").replace("/", ".") for other in core()} | {"services.sla"}
+    for name in imported(path):
+        if name.startswith("services.sla"):
+            assert name in pure or name.rpartition(".")[0] in pure - {"services.sla"}, f"imports {name}"
 
 
 @pytest.mark.parametrize("path", sources("shared"), ids=named)

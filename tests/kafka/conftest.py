@@ -50,9 +50,12 @@ def garant(topics: KafkaSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.fixture
 def running(garant: Garant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """`garant up` on ports of its own, every part ready."""
-    names = ("DEMO_HTTP", "DEMO_TCP", "SLA", "BILLING", "SUPPORT", "NOTIFY", "MAILBOX", "SMTP", "IMAP")
+    names = (
+        *("DEMO_HTTP", "DEMO_TCP", "SLA", "BILLING", "SUPPORT", "NOTIFY", "STATUS", "STATUS_API"),
+        *("MAILBOX", "SMTP", "IMAP"),
+    )
     ports = {f"GARANT_UP_{name}_PORT": str(free_port()) for name in names}
-    for name in ("BILLING", "SUPPORT", "NOTIFY"):
+    for name in ("BILLING", "SUPPORT", "NOTIFY", "STATUS", "STATUS_API"):
         monkeypatch.setenv(f"GARANT_{name}_PORT", ports[f"GARANT_UP_{name}_PORT"])
     first_agent = next(port for port in range(free_port(), 65_000) if str(port) not in ports.values())
     env = {**os.environ, **ports, "GARANT_UP_PROBE_PORT": str(first_agent)}

@@ -21,6 +21,7 @@ from services.notify.taking import Rules
 from services.sla import runs
 from services.sla.app import intake, snapshots, uptime_worker
 from services.sla.app.service import SlaSettings, build
+from services.status.history import reading as status_reading
 from services.support.consumer import subscribe as subscribe_support
 from services.support.settings import SupportSettings
 from shared import outcomes
@@ -64,7 +65,7 @@ class Operation(Struct, frozen=True):
 
 def operations() -> list[Operation]:
     """Every operation, service after service."""
-    return [*_probe(), *_sla(), *_billing(), *_support(), *_notify(), *_operators()]
+    return [*_probe(), *_sla(), *_billing(), *_support(), *_notify(), *_status(), *_operators()]
 
 
 def usual_settings() -> KafkaSettings:
@@ -159,6 +160,11 @@ async def _notify_broker(settings: KafkaSettings) -> KafkaBroker:
     engine, rules, wake = create_engine("sqlite://"), Rules(Instant(0), 0), asyncio.Event()
     subscribe_notify(broker, settings, engine, rules, wall_clock, lambda _: None, wake, failed)
     return broker
+
+
+def _status() -> Iterator[Operation]:
+    for topic in sorted(status_reading.TOPICS, key=TOPICS.index):
+        yield Operation("status", "receive", topic, "page")
 
 
 def _operators() -> Iterator[Operation]:

@@ -120,9 +120,16 @@ def _watch(run: Run, state: str, began: str) -> None:
                 if (target["target"], target["state"]) == (TARGET, state) and target["since"] >= began:
                     word = "failing" if state == "down" else "good"
                     Console().print(f"{TARGET} is {state} since {target['since']}, its first {word} slot")
+                    _point_at_page(run)
                     return
         time.sleep(0.2)
     Console().print(f"{TARGET} is not seen {state} yet; see `garant status`")
+
+
+def _point_at_page(run: Run) -> None:
+    for one in run.components:
+        if one.name == "status" and one.state == "ready":
+            Console().print(f"The public status page says so: http://{HOST}:{one.ports[0]}/", soft_wrap=True)
 
 
 def _give_up(why: str) -> NoReturn:

@@ -8,6 +8,8 @@ from pathlib import Path
 from socket import gethostname
 from zlib import crc32
 
+import yaml
+
 from services.cli.local.ports import HOST
 from services.cli.up.mail_children import mail_children
 from services.cli.up.settings import UpSettings
@@ -59,11 +61,49 @@ def children(home: Path, settings: UpSettings) -> tuple[Child, ...]:
         ),
     ]
     rows += mail_children(GARANT, home, settings)
+    rows.append(_status(home, settings))
     for port, location in enumerate(_locations(probes), settings.probe_port):
         argv = (GARANT, "probe", "--config", str(probes), "--location", location, "--port", str(port))
         ready = f"http://{HOST}:{port}/ready"
         rows.append(Child(f"probe-{location}", argv, ready, {port: "GARANT_UP_PROBE_PORT"}))
     return tuple(rows)
+
+
+def _status(home: Path, settings: UpSettings) -> Child:
+    page, api = settings.status_port, settings.status_api_port
+    env = {
+        "GARANT_STATUS_PORT": str(page),
+        "GARANT_STATUS_API_PORT": str(api),
+        "GARANT_STATUS_NOTIFY_URL": f"http://{HOST}:{settings.notify_port}",
+    }
+    if not os.environ.get("GARANT_STATUS_PUBLIC_URL"):
+        env["GARANT_STATUS_PUBLIC_URL"] = page_address(settings)
+    if settings.probes and not os.environ.get("GARANT_STATUS_CONFIG"):
+        env["GARANT_STATUS_CONFIG"] = str(_shown(home, settings.probes))
+    return Child(
+        "status",
+        (GARANT, "status", "serve"),
+        f"http://{HOST}:{api}/ready",
+        {page: "GARANT_UP_STATUS_PORT", api: "GARANT_UP_STATUS_API_PORT"},
+        env,
+    )
+
+
+def _shown(home: Path, probes: Path) -> Path:
+    """A page that shows every target of `probes` to those on this machine, until one says what is public."""
+    components = [
+        {"id": f"c{number}", "name": target.name, "targets": [target.target]}
+        for number, target in enumerate(load(probes).targets, 1)
+    ]
+    page = {"vendor": "Garant", "product": "Garant", "groups": [{"id": "all", "components": components}]}
+    path = home / "status-page.yaml"
+    path.write_text(yaml.safe_dump(page, allow_unicode=True, sort_keys=False))
+    return path
+
+
+def page_address(settings: UpSettings) -> str:
+    """Where the status page is on this machine."""
+    return f"http://{HOST}:{settings.status_port}"
 
 
 def _instance(home: Path) -> str:

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from services.cli.demo.start import start_demo
 from services.cli.local.kept_broker import KeptBroker
-from services.cli.up.children import children
+from services.cli.up.children import children, page_address
 from services.cli.up.run_state import Run, only_run, read_run, write_run
 from services.cli.up.settings import UpSettings
 from services.cli.up.status import status_table
@@ -33,10 +33,18 @@ class NoRoom(NeedsAPerson):
 
 
 def up() -> None:
-    """Run everything here: Kafka, the demo application, probes, SLA, billing, support. Ctrl-C stops it."""
+    """Run everything here: Kafka, the demo application, probes, SLA, billing, support, notify and the status
+    page. Ctrl-C stops it."""
     home, settings = HomeSettings().home.absolute(), UpSettings()
     declare = None if settings.probes else start_demo
-    run(home, lambda: children(home, settings), Console(), ready_s=settings.ready_s, declare=declare)
+    run(
+        home,
+        lambda: children(home, settings),
+        Console(),
+        ready_s=settings.ready_s,
+        declare=declare,
+        page=page_address(settings),
+    )
 
 
 Declare = Callable[[Path, Run, int], str]
@@ -50,15 +58,17 @@ def run(
     *,
     ready_s: float = 90.0,
     declare: Declare | None = None,
+    page: str | None = None,
 ) -> None:
     """Runs the children of `table` on directory `home` until SIGINT or SIGTERM, then stops them in order.
+    `page` is the status page's address, told once all is ready.
 
     Raises NeedsAPerson, with everything stopped, when it cannot start or carry on.
     """
     stop = Stop()
     try:
         with suppress(Stopped), only_run(home), stop.listening():
-            _run(home, table, console, stop, ready_s, declare)
+            _run(home, table, console, stop, ready_s, declare, page)
     except OSError as problem:
         if problem.errno not in FOR_A_PERSON:
             raise
@@ -76,6 +86,7 @@ def _run(
     stop: Stop,
     ready_s: float,
     declare: Declare | None,
+    page: str | None,
 ) -> None:
     broker = KeptBroker(home, console, stop)
     try:
@@ -85,7 +96,7 @@ def _run(
         try:
             supervisor.start()
             if _wait_until_ready(home, broker, supervisor, console, stop, ready_s):
-                _tell(home, console, declare)
+                _tell(home, console, declare, page)
             while not stop.asked.wait(LOOK_S):
                 _look(home, broker, supervisor)
         finally:
@@ -117,13 +128,18 @@ def _wait_until_ready(
     return not waiting
 
 
-def _tell(home: Path, console: Console, declare: Declare | None) -> None:
+def _tell(home: Path, console: Console, declare: Declare | None, page: str | None) -> None:
     run = read_run(home)
     if declare is not None and run is not None:
         try:
             console.print(declare(home, run, time.time_ns() // 1_000_000), soft_wrap=True)
         except NeedsAPerson as problem:  # what runs, runs
             console.print(f"[yellow]the demonstration's subscription was not declared[/]: {problem}")
+    if page is not None:
+        console.print(
+            f"[b]The public status page[/]: {page}/ (staff write on it with [b]garant incident[/]).",
+            soft_wrap=True,
+        )
     console.print(
         "Ctrl-C stops everything. In another terminal (.venv/bin/garant ...): [b]garant status[/], "
         "[b]garant demo break[/] and [b]mend[/], [b]garant demo month[/], [b]garant demo write[/], "

@@ -21,6 +21,10 @@ class UpSettings(BaseSettings):
     notify_port: int = Field(default=28085, ge=1, le=65_535)
     mailbox_port: int = Field(default=28086, ge=1, le=65_535)
     """Where the local mail server says whether it is ready."""
+    status_port: int = Field(default=28087, ge=1, le=65_535)
+    """The public status page."""
+    status_api_port: int = Field(default=28088, ge=1, le=65_535)
+    """What staff write on it."""
     smtp_port: int = Field(default=28025, ge=1, le=65_535)
     imap_port: int = Field(default=28143, ge=1, le=65_535)
     probe_port: int = Field(default=28091, ge=1, le=65_000)

@@ -1,4 +1,5 @@
-"""`garant status`: what runs here, whether each is ready, and the states of the targets."""
+"""`garant status`: what runs here, whether each is ready, and the states of the targets; and, as commands
+below it, the public status page."""
 
 from __future__ import annotations
 
@@ -11,9 +12,27 @@ from rich.console import Console
 from rich.table import Table
 
 from services.cli.up.run_state import Component, Run, read_run
+from services.status.command import serve, web
+from services.status.readers.hook_command import app as hook
 from shared.settings import HomeSettings
 
+app = typer.Typer(
+    no_args_is_help=False,
+    help="What is up here; run the public status page (serve, web) and its webhooks (hook).",
+    pretty_exceptions_show_locals=False,
+)
+app.command()(serve)
+app.command()(web)
+app.add_typer(hook, name="hook")
+
 COLOURS = {"up": "green", "ready": "green", "down": "red", "ended": "red"}
+
+
+@app.callback(invoke_without_command=True)
+def what_is_up(context: typer.Context) -> None:
+    """Show what `garant up` runs here and what it sees; or give a command about the public status page."""
+    if context.invoked_subcommand is None:
+        status()
 
 
 def status() -> None:

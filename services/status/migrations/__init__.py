@@ -1,0 +1,1 @@
+"""The status database, version after version."""

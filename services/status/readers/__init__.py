@@ -1,0 +1,1 @@
+"""Who is told: readers by mail and webhooks, once each."""

@@ -1,0 +1,1 @@
+"""The pages as files, written on each change and served."""

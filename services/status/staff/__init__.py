@@ -1,0 +1,1 @@
+"""What staff write: incidents, by HTTP and the command line."""
