@@ -304,6 +304,7 @@ Batch: TypeAlias = "tuple[ConsumerRecord[bytes, bytes], ...]"
 
 def subscribe_batches(
     broker: KafkaBroker,
+    settings: KafkaSettings,
     topics: Sequence[str],
     take: Callable[[Batch, Any], Awaitable[None]],
     refused: Callable[[Exception], object],
@@ -317,6 +318,13 @@ def subscribe_batches(
     exception would be swallowed): it ends the process. `refused` is told once the broker no longer lets us
     read, and ends it too: the framework would wait for ever without a word.
     """
+    if "group_id" in options:
+        session_ms = int(settings.session_s * 1_000)
+        options = {
+            "session_timeout_ms": session_ms,
+            "heartbeat_interval_ms": session_ms // 4,
+            **options,
+        }
     subscriber = broker.subscriber(
         *topics,
         batch=True,

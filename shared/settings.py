@@ -37,6 +37,9 @@ class KafkaSettings(BaseSettings):
     replication: int = Field(default=1, ge=1, le=9)
     wait_s: float = Field(default=60.0, ge=0)
     """How long a service waits for the broker at its start before it gives up with an error."""
+    session_s: float = Field(default=10.0, ge=1)
+    """After so long without a word from an instance the others get its partitions. The broker's
+    `group.min.session.timeout.ms`, usually 6 s, is the least."""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
     username: str = ""

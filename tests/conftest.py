@@ -39,6 +39,9 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         broker = open_broker(tmp_path_factory.mktemp("kafka"), free_port(), _console, keep=False)
     except (BrokerFailed, BrokerUnreachable) as error:
         pytest.fail(f"no Kafka for the tests: {error}", pytrace=False)
+    # A dead instance is missed sooner, where the broker is ours and allows it.
+    if isinstance(broker, LocalKafka):
+        os.environ.setdefault("GARANT_KAFKA_SESSION_S", "4")
     yield broker.bootstrap
     broker.stop()
 

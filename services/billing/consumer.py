@@ -1,8 +1,9 @@
-"""Taking credits, and warnings about quotas, from the log: the database transaction first, then the commit of
-the position.
+"""Taking credits, and warnings about quotas, from the log: booked first, then the place is moved, then the
+group's offsets are committed, from which only lag is read.
 
-Whatever is between the two repeats and is recognised as a repeat. An exception while booking ends the
-worker: skipping a record is how money gets lost. Only bytes that are no outcome go to dead.letters.
+Reading begins at the place in the database (shared/places.py). Whatever is between two of these repeats and
+is recognised as a repeat. An exception while booking ends the worker: skipping a record is how money gets
+lost. Only bytes that are no outcome go to dead.letters.
 """
 
 from __future__ import annotations
@@ -20,18 +21,21 @@ from sqlalchemy import Engine
 from services.billing import metrics
 from services.billing.booking import book, unfit
 from services.billing.caps import DEFAULT_CAPS, Caps
+from services.billing.tables import positions
 from services.billing.warnings import note, warning_in
 from shared.cloudevents import Origin
 from shared.codec import Undecodable, decode_credit
-from shared.database import Clock
+from shared.database import Clock, writing
 from shared.failpoints import reach
 from shared.kafka import Batch, bury, commit_taken, into, subscribe_batches
 from shared.outcomes import QuotaRestored
+from shared.places import Places, move
 from shared.settings import KafkaSettings
 from shared.topics import CREDITS, QUOTA
 
 log = structlog.get_logger()
 
+TAKEN = (CREDITS, QUOTA)
 _AT_ONCE = 200
 _LEVELS = {"held": logging.ERROR, "quarantined": logging.WARNING}
 """How loud what became of a credit is said: one that is held waits until a person releases it."""
@@ -59,26 +63,39 @@ def subscribe(
         try:
             reach("billing.inbox.read")
             reached: dict[TopicPartition, int] = {}
+            taken: dict[str, int] = {}
             for record in batch:
                 if record.topic == kafka.topic(CREDITS):
                     await _take(broker, kafka, engine, clock, record, caps)
                 else:
                     await _take_warning(broker, kafka, engine, clock, record)
                 reached[TopicPartition(record.topic, record.partition)] = record.offset + 1
+                taken[places.name(record.topic, record.partition)] = record.offset
+            await asyncio.to_thread(_move, engine, taken)
+            reach("billing.inbox.moved")
             await commit_taken(consumer, reached, "billing")
         except Exception as error:
             failed.set_exception(error)
         finally:
             busy(False)
 
-    return subscribe_batches(
+    places = Places(kafka, TAKEN, engine, positions, failed, "billing")
+    places.subscriber = subscribe_batches(
         broker,
-        [kafka.topic(CREDITS), kafka.topic(QUOTA)],
+        kafka,
+        [kafka.topic(topic) for topic in TAKEN],
         take,
         into(failed),
         group_id=kafka.group("billing"),
+        listener=places,
         max_records=_AT_ONCE,
     )
+    return places.subscriber
+
+
+def _move(engine: Engine, taken: dict[str, int]) -> None:
+    with writing(engine) as connection:
+        move(connection, positions, taken)
 
 
 async def _take(

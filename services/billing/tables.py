@@ -22,6 +22,8 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from shared.places import places_table
+
 metadata = MetaData()
 
 _Number = BigInteger().with_variant(Integer, "sqlite")
@@ -74,6 +76,9 @@ outbox = Table(
     Index("outbox_unsent", "sent_at", "sequence"),
 )
 """Which facts the broker has acknowledged; NULL: still to be published."""
+
+positions = places_table(metadata)
+"""The last offset of each "topic/partition" whose records are all booked or noted."""
 
 inbox = Table(
     "inbox",

@@ -90,7 +90,13 @@ def subscribe(
             busy(False)
 
     return subscribe_batches(
-        broker, list(by_name), take_batch, into(failed), group_id=kafka.group("notify"), max_records=_AT_ONCE
+        broker,
+        kafka,
+        list(by_name),
+        take_batch,
+        into(failed),
+        group_id=kafka.group("notify"),
+        max_records=_AT_ONCE,
     )
 
 

@@ -15,7 +15,6 @@ from typing import Any
 import structlog
 from sqlalchemy import Engine
 
-from services.support import positions
 from services.support.api import build_api
 from services.support.consumer import caught_up, subscribe
 from services.support.counting import count
@@ -24,12 +23,13 @@ from services.support.mail_in import mailbox_wrong, watch_mailbox
 from services.support.relay import mark_sent, waiting
 from services.support.settings import TOKEN, SupportSettings
 from services.support.smtp_in import listen
-from services.support.tables import letters
+from services.support.tables import letters, positions
 from shared.database import Clock, migrate, open_engine, own_file, reading, wall_clock
 from shared.health import Pulse, check_port
 from shared.mail.mailbox import State
 from shared.mail.outbox import deliver
 from shared.outbox import publishing, relay
+from shared.places import read
 from shared.running import Connection, Part, run
 from shared.settings import KafkaSettings
 from shared.tokens import service_token
@@ -114,7 +114,7 @@ async def _catch_up(engine: Engine, kept: Connection, subscriber: Any, go: async
 
 def _knows_some(engine: Engine) -> bool:
     with reading(engine) as connection:
-        return bool(positions.read(connection))
+        return bool(read(connection, positions))
 
 
 async def _relay(

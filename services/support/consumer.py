@@ -12,20 +12,24 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
-from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka import TopicPartition
 from faststream.kafka import KafkaBroker
 from msgspec import Struct
 from sqlalchemy import Connection, Engine
 
-from services.support import metrics, positions
+from services.support import metrics
 from services.support.outcomes import Deadline, Quota, note_deadline, note_quota
+from services.support.positions import reached as reached_in
+from services.support.positions import stream_of
 from services.support.settings import SupportSettings
 from services.support.subscriptions import note_subscription
+from services.support.tables import positions
 from shared.codec import Undecodable, decode_fact, decode_outcome
 from shared.database import Clock, lock_id, reading, writing
 from shared.facts import SubscriptionFact
 from shared.failpoints import reach
-from shared.kafka import Batch, HistoryGone, bury, commit_taken, into, subscribe_batches
+from shared.kafka import Batch, bury, commit_taken, into, subscribe_batches
+from shared.places import Places, move, place_of, read
 from shared.settings import KafkaSettings
 from shared.topics import DEADLINES, QUOTA, SUBSCRIPTION_EVENTS, Topic
 
@@ -76,9 +80,10 @@ def subscribe(
         finally:
             busy(False)
 
-    places = _Places(kafka, engine, failed)
+    places = Places(kafka, TAKEN, engine, positions, failed, "support")
     places.subscriber = subscribe_batches(
         broker,
+        kafka,
         [kafka.topic(topic) for topic in TAKEN],
         take,
         into(failed),
@@ -97,18 +102,18 @@ def take_records(engine: Engine, settings: SupportSettings, found: Sequence[Foun
             {str(ticket) for one in found if (ticket := getattr(one.value, "ticket", None))}
         ):
             lock_id(connection, ticket)
-        for place in sorted({positions.place_of(one.topic.name, one.partition) for one in found}):
+        for place in sorted({place_of(one.topic.name, one.partition) for one in found}):
             lock_id(connection, place)
-        reached = positions.read(connection)
+        reached = read(connection, positions)
         for one in found:
-            place = positions.place_of(one.topic.name, one.partition)
+            place = place_of(one.topic.name, one.partition)
             if one.offset <= reached.get(place, -1):
                 metrics.RECORDS.labels(one.topic.name, "repeat").inc()
                 continue
             reached[place] = one.offset
             metrics.RECORDS.labels(one.topic.name, _note(connection, settings, one, reached, clock)).inc()
         reach("support.log.noting")
-        positions.move(connection, reached)
+        move(connection, positions, reached)
         reach("support.log.taking")
 
 
@@ -121,7 +126,7 @@ async def caught_up(consumer: Any, kafka: KafkaSettings, engine: Engine) -> None
         known = await asyncio.to_thread(_known, engine)
         if all(
             ends[place] <= starts[place]
-            or known.get(positions.place_of(SUBSCRIPTION_EVENTS.name, place.partition), -1) >= ends[place] - 1
+            or known.get(place_of(SUBSCRIPTION_EVENTS.name, place.partition), -1) >= ends[place] - 1
             for place in places
         ):
             return
@@ -130,7 +135,7 @@ async def caught_up(consumer: Any, kafka: KafkaSettings, engine: Engine) -> None
 
 def _known(engine: Engine) -> dict[str, int]:
     with reading(engine) as connection:
-        return positions.read(connection)
+        return read(connection, positions)
 
 
 async def _read(broker: KafkaBroker, kafka: KafkaSettings, record: Any) -> Found:
@@ -156,8 +161,8 @@ def _note(
     if isinstance(one.value, SubscriptionFact):
         note_subscription(connection, one.value)
         return "taken"
-    stream = positions.stream_of(one.topic.name, one.value.journal)
-    if (at := positions.reached(one.value.journal)) <= reached.get(stream, -1):
+    stream = stream_of(one.topic.name, one.value.journal)
+    if (at := reached_in(one.value.journal)) <= reached.get(stream, -1):
         return "repeat"
     reached[stream] = at
     if isinstance(one.value, Quota):
@@ -168,49 +173,3 @@ def _note(
         metrics.ACKNOWLEDGEMENTS.labels(result).inc()
         log.info("support.acknowledgement", ticket=one.value.ticket, result=result)
     return "taken"
-
-
-class _Places(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Sets each partition that comes to this process to the position in the database."""
-
-    subscriber: Any = None
-
-    def __init__(self, kafka: KafkaSettings, engine: Engine, failed: asyncio.Future[None]) -> None:
-        self._names = {kafka.topic(topic): topic.name for topic in TAKEN}
-        self._engine = engine
-        self._failed = failed
-
-    async def on_partitions_revoked(self, revoked: Any) -> None:
-        """Nothing: what is taken is in the database."""
-
-    async def on_partitions_assigned(self, assigned: Any) -> None:
-        consumer, places = self.subscriber.consumer, sorted(assigned)
-        try:
-            # The client fetches from the group's offset while this runs; behind a restored database that is
-            # too late: nothing may be taken until the places have been sought.
-            consumer.pause(*places)
-            known = await asyncio.to_thread(_known, self._engine)
-            starts, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
-            for place in places:
-                name = positions.place_of(self._names[place.topic], place.partition)
-                following = known.get(name, -1) + 1
-                _check(name, following, starts[place], ends[place])
-                consumer.seek(place, following)
-            consumer.resume(*places)
-        except Exception as error:
-            if not self._failed.done():
-                self._failed.set_exception(error)
-
-
-def _check(place: str, following: int, start: int, end: int) -> None:
-    if start > following:
-        raise HistoryGone(
-            f"{place} begins at offset {start}, the desk needs {following}: records that are kept for ever "
-            "are gone; restore the topic from its backup."
-        )
-    if following > end:
-        raise HistoryGone(
-            f"{place} ends at offset {end}, the desk has taken {following} records of it: this is another "
-            "broker than before. Point GARANT_KAFKA_BOOTSTRAP to the one this database belongs to, or start "
-            "with an empty database."
-        )

@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 
 from shared.mail.letters import letters_table
+from shared.places import places_table
 
 metadata = MetaData()
 
@@ -83,12 +84,7 @@ subscriptions = Table(
 )
 """What subscription.events says; `ends_on` is exclusive."""
 
-positions = Table(
-    "positions",
-    metadata,
-    Column("place", String(300), primary_key=True),
-    Column("offset", BigInteger, nullable=False),
-)
+positions = places_table(metadata)
 """The last offset taken of each "topic/partition", moved in the transaction that took it."""
 
 quotas = Table(

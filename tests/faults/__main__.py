@@ -6,6 +6,7 @@ Exit status 1 when anything is lost, doubled or wrong: the command that repeats 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shutil
 import sys
 import tempfile
@@ -18,9 +19,11 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.faults.injuries import INJURIES, Injury
-from tests.faults.run import Line, Run, home_of
+from tests.faults.run import Line, Run, Say, home_of
+from tests.faults.small_disk import NotMounted, small_disk
 from tests.faults.world import BILLING, SLA, Broken, World
 
+DISK_MB = 3_000
 PROGRAM = ".venv/bin/python -m tests.faults"
 
 
@@ -74,15 +77,34 @@ def run(
     names: tuple[str, ...] = (*SLA, *BILLING),
 ) -> list[Line]:
     """Opens a world of the instances `names`, breaks it, closes it; progress goes to `console`."""
-    world, began = World(home_of(folder, seed), names), time.monotonic()
+    home, began = home_of(folder, seed), time.monotonic()
 
     def say(text: str) -> None:
         console.print(
             f"{time.monotonic() - began:7.1f} s  {text}", soft_wrap=True, markup=False, highlight=False
         )
 
+    with contextlib.ExitStack() as kept:
+        disk = None
+        if "disk-full" in [injury.name for injury in injuries]:
+            disk = kept.enter_context(small_disk(home / "disk", DISK_MB))
+            if isinstance(disk, NotMounted):
+                say(f"disk-full is NOT tried: no small disk can be mounted ({disk.why}); it takes root")
+                injuries, disk = [one for one in injuries if one.name != "disk-full"], None
+        return _run(World(home, names, disk), seed, injuries, short, stories, say, folder)
+
+
+def _run(
+    world: World,
+    seed: int,
+    injuries: Sequence[Injury],
+    short: bool,
+    stories: int,
+    say: Say,
+    folder: Path,
+) -> list[Line]:
     try:
-        say(f"starting a broker, PostgreSQL, {', '.join(names)}")
+        say(f"starting a broker, PostgreSQL, {', '.join(world.names)}")
         world.open()
         return Run(world, seed, say).all(
             injuries, lambda one: stories or (one.short if short else one.long) or 0

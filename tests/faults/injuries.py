@@ -147,6 +147,21 @@ def kill_database(world: World, rng: Random, stream: Stream) -> int:
     return _again(world, rng, stream, once)
 
 
+def fill_disk(world: World, rng: Random, stream: Stream) -> int:
+    """The broker's disk is full, to the last byte: it stops, and is started again once there is room."""
+    assert world.disk is not None
+
+    def once(_: int) -> None:
+        time.sleep(rng.uniform(1, 3))
+        assert world.disk is not None
+        world.disk.fill()
+        world.wait_for_broker_s_end(60)
+        world.disk.make_room()
+        world.start_broker()
+
+    return _again(world, rng, stream, once)
+
+
 def step_clock(world: World, rng: Random, stream: Stream) -> int:
     """The wall clock of every instance is stepped by hours, forward and back."""
 
@@ -191,6 +206,7 @@ INJURIES = (
     Injury("network-cut", "network cut past the session timeout", cut_network, 30, 2),
     Injury("network-slow", "network slower by up to 2 s", slow_network, 20, None),
     Injury("database-kill", "kill -9 of PostgreSQL", kill_database, 30, 2),
+    Injury("disk-full", "the broker's disk is full", fill_disk, 20, None),
     Injury("clock", "wall clock stepped by hours", step_clock, 20, 2),
     Injury("state", "saved state truncated, flipped, deleted, emptied", damage_state, 20, 2),
     Injury("compaction", "state topics compacted, instances killed", compact_state, 20, None),

@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from random import Random
 
-from kafka import KafkaProducer
-
 from shared.failpoints import POINTS, VARIABLE
 from tests.faults.stream import Injure, Stream
 from tests.faults.world import Broken, Instance, World
@@ -35,6 +33,7 @@ def reach_all(world: World, rng: Random, stream: Stream) -> int:
     del rng
     for name in points():
         die_at(world, [name], lambda name=name: _stir(world, stream, name))  # type: ignore[misc]
+    _disarm(world)
     return len(points())
 
 
@@ -44,6 +43,7 @@ def reach_pairs(count: int) -> Injure:
     def injure(world: World, rng: Random, stream: Stream) -> int:
         for first, second in pairs(rng, count):
             die_at(world, [first, second], lambda: _stir(world, stream, second))  # noqa: B023
+        _disarm(world)
         return 2 * count
 
     return injure
@@ -52,20 +52,23 @@ def reach_pairs(count: int) -> Injure:
 def _stir(world: World, stream: Stream, name: str) -> None:
     stream.more(probed=name.startswith("sla.uptime."))
     if name == "sla.journal.buried":
-        _bury(world)
+        stream.foul()
     if name == "sla.journal.ticked":
         world.step_clock(8 * DAY_S)  # past the close of this month: time alone concludes something
 
 
 def die_at(world: World, names: Sequence[str], stir: Callable[[], None]) -> None:
-    """Starts all instances with the first of `names` armed, waits until one died there, then with the next,
-    and in the end without any. `stir` is called again and again: it makes things happen. Raises Broken for a
-    point that nobody reaches."""
+    """Starts all instances with the first of `names` armed, waits until one died there, then with the next.
+    `stir` is called again and again: it makes things happen. Raises Broken for a point nobody reaches."""
     for name in names:
         for one in armed(world, name):
             one.kill()
             one.start(**{VARIABLE: name})
         _wait_for_death(world, name, stir)
+
+
+def _disarm(world: World) -> None:
+    """Starts what is still armed without it; returns once all are ready."""
     for one in world.instances.values():
         if one.process is not None and VARIABLE in one.extra:
             one.kill()
@@ -94,10 +97,3 @@ def _wait_for_death(world: World, name: str, stir: Callable[[], None]) -> None:
             stirs_at = time.monotonic() + STIR_EVERY_S
         time.sleep(0.2)
     raise Broken(f"nobody reached {name} within {DIES_S:g} s")
-
-
-def _bury(world: World) -> None:
-    """A record that cannot be read, for `sla.journal.buried`."""
-    producer = KafkaProducer(bootstrap_servers=world.bootstrap)
-    producer.send("ticket.events", key=b"nobody", value=b"\xff\xfe no JSON").get(30)
-    producer.close()

@@ -15,7 +15,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from msgspec import Struct
 
 from tests.faults.injuries import Injury
-from tests.faults.stories.telling import Story, poison, story
+from tests.faults.stories.telling import Story, poison, story, terms_fact
 from tests.faults.stream import TOLD_S, Stream
 from tests.faults.teller import Teller
 from tests.faults.verifier import Report, read_dump, verify
@@ -82,7 +82,8 @@ class Run:
         rng = Random(f"{self.seed} {injury.name} injury")
         self._say(f"{injury.name}: {injury.what}; {len(stories)} stories")
         dirt = poison(rng) if injury.name == "poison" else []
-        self._teller.tell(stories, dirt, following=following)
+        terms = [terms_fact()] if injury.name == "kill" else []
+        self._teller.tell(stories, dirt, alone=terms, following=following)
         stream = Stream(self._teller, f"{injury.name}{self.seed}.", rng)
         times = injury.injure(self.world, rng, stream)
         in_flight = self._teller.count - before

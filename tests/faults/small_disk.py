@@ -6,6 +6,7 @@ user namespace, in which it may. Where that does not work either the test fails 
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import subprocess
@@ -36,14 +37,22 @@ class SmallDisk:
 
     def fill(self) -> None:
         """Takes all room there is."""
-        found = os.statvfs(self.folder)
         with (self.folder / "ballast").open("ab") as ballast:
-            if left := found.f_bavail * found.f_frsize:
-                os.posix_fallocate(ballast.fileno(), ballast.tell(), left)
+            while left := _left(self.folder):
+                try:
+                    os.posix_fallocate(ballast.fileno(), os.fstat(ballast.fileno()).st_size, left)
+                except OSError as error:
+                    if error.errno != errno.ENOSPC:  # somebody else wrote meanwhile
+                        raise
 
     def make_room(self) -> None:
         """Gives back what `fill` took."""
         (self.folder / "ballast").unlink()
+
+
+def _left(folder: Path) -> int:
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
 
 
 class NotMounted(SmallDisk):

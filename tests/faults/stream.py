@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
+from tests.faults.stories.dirt import Dirt
 from tests.faults.stories.telling import story
 from tests.faults.teller import Teller
 from tests.faults.world import World
@@ -35,6 +36,11 @@ class Stream:
         told = story(seed, f"{self._prefix}more{self.stories}")
         self.stories += 1
         self._teller.tell([told], before=[told])
+
+    def foul(self) -> None:
+        """Puts a record on a topic that nobody can read; returns once it is there."""
+        value = b"\xff\xfe no JSON %d" % self._rng.randrange(10**9)
+        self._teller.foul(Dirt("ticket.events", "nobody", value, "dead", "broken bytes"))
 
 
 Injure = Callable[[World, Random, Stream], int]

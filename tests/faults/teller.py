@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from tests.faults.stories.dirt import Dirt
-from tests.faults.stories.telling import Story
+from tests.faults.stories.telling import Said, Story
 from tests.faults.verifier import Record, Told
 from tests.faults.world import Broken, World
 
@@ -61,12 +61,13 @@ class Teller:
         stories: Sequence[Story],
         dirt: Sequence[Dirt] = (),
         *,
+        alone: Sequence[Said] = (),
         before: Sequence[Story] = (),
         following: Sequence[Story] = (),
     ) -> None:
-        """Begins to tell `stories`, with `dirt` between their facts. The subscriptions of `before` are
-        started before it, those of `following` meanwhile."""
-        work = self._all(stories, dirt, before, following)
+        """Begins to tell `stories`, with `dirt` between their facts, and what stands `alone`. The
+        subscriptions of `before` are started before it, those of `following` meanwhile."""
+        work = self._all(stories, dirt, alone, before, following)
         self._telling = asyncio.run_coroutine_threadsafe(work, self._loop)
 
     @property
@@ -78,6 +79,10 @@ class Teller:
             self._telling.result(within_s)
         except TimeoutError:
             raise Broken(f"what is told was not acknowledged within {within_s:g} s") from None
+
+    def foul(self, dirt: Dirt) -> None:
+        """Puts `dirt` on its topic; returns once it is there."""
+        asyncio.run_coroutine_threadsafe(self._dirty([dirt]), self._loop).result(300)
 
     def repeat(self, records: Sequence[Record]) -> None:
         """Puts `records` on their topics again, bytes and headers as they are; returns once all are there."""
@@ -103,6 +108,7 @@ class Teller:
         self,
         stories: Sequence[Story],
         dirt: Sequence[Dirt],
+        alone: Sequence[Said],
         before: Sequence[Story],
         following: Sequence[Story],
     ) -> None:
@@ -116,6 +122,7 @@ class Teller:
         await asyncio.gather(
             *[one(story) for story in stories],
             self._dirty(dirt),
+            *[self._send(*one) for one in alone],
             asyncio.to_thread(self.declare, following),
         )
 

@@ -25,12 +25,13 @@ from shared.kafka import ensure_topics
 from shared.settings import KafkaSettings
 from tests.faults.killed_postgres import Postgres
 from tests.faults.shifted import step
+from tests.faults.small_disk import SmallDisk
 from tests.faults.wire import Wire
 
 TOKEN = "token-of-the-faults"  # noqa: S105
 READY_S = 240.0
 SLA, BILLING = ("sla-1", "sla-2", "sla-3"), ("billing-1", "billing-2")
-SESSION_S = 10.0
+SESSION_S = 5.0
 """After so long without a word Kafka gives an instance's partitions away."""
 
 
@@ -112,14 +113,16 @@ class Instance:
 
 
 class World:
-    """Everything, started by `open`. `names` are the instances; the last of the SLA service has a wire."""
+    """Everything, started by `open`. `names` are the instances; the last of the SLA service has a wire. The
+    broker's data is on `disk`, where that is given."""
 
     def __init__(
-        self, home: Path, names: tuple[str, ...] = (*SLA, *BILLING), data: Path | None = None
+        self, home: Path, names: tuple[str, ...] = (*SLA, *BILLING), disk: SmallDisk | None = None
     ) -> None:
         self.home = home
         self.names = names
-        self.data = data or home / "kafka"
+        self.disk = disk
+        self.data = (disk.folder if disk else home) / "kafka"
         self.instances: dict[str, Instance] = {}
         self.clock = home / "clock"
         self._ports = {name: free_port() for name in ("near", "far", "controller")}
@@ -148,6 +151,7 @@ class World:
             env = {
                 "GARANT_KAFKA_BOOTSTRAP": f"{HOST}:{self.wire.port}" if through_wire else self.bootstrap,
                 "GARANT_KAFKA_WAIT_S": "600",
+                "GARANT_KAFKA_SESSION_S": f"{SESSION_S:g}",
                 "GARANT_SLA_INSTANCE": name if name == SLA[0] else "",  # others have to be given up first
                 "GARANT_SLA_STATE_SAVE_EVERY_S": "0.5",
                 "GARANT_SLA_SNAPSHOT_EVERY_S": "1",
@@ -181,6 +185,16 @@ class World:
                 "controller.quorum.voters": f"1@{HOST}:{ports['controller']}",
             },
         )
+
+    def wait_for_broker_s_end(self, within_s: float) -> None:
+        """Returns once the broker has stopped by itself; services are revived meanwhile."""
+        assert self.kafka is not None
+        deadline = time.monotonic() + within_s
+        while self.kafka.alive():
+            if time.monotonic() > deadline:
+                raise Broken(f"the broker goes on after {within_s:g} s")
+            self.revive()
+            time.sleep(0.2)
 
     def kill_broker(self) -> None:
         """kill -9 of the broker."""

@@ -42,10 +42,10 @@ def die(connection, cursor, statement, *rest):
 """
 DIES_BETWEEN_BOOKS_AND_POSITION = """
 import os, signal
-from aiokafka import AIOKafkaConsumer
-async def die(*args, **options):
+from services.billing import consumer
+def die(*args):
     os.kill(os.getpid(), signal.SIGKILL)
-AIOKafkaConsumer.commit = die
+consumer.move = die
 """
 DIES_BETWEEN_BROKER_AND_OUTBOX = """
 import os, signal
@@ -273,6 +273,52 @@ def test_killed_around_the_booking_a_credit_is_booked_once(
     assert billing.granted() == {"2025-11": "33.27"}
     assert len(billing.ask("GET", "/subscriptions/S-1/ledger")) == 1
     assert billing.ask("GET", "/quarantine") == []
+
+
+def test_killed_before_the_group_s_offset_is_committed_the_next_one_commits_it(
+    topics: KafkaSettings, start: Start
+) -> None:
+    """Lag would be seen for ever where no further record comes."""
+    say(topics, credit("33.27"))
+    dying = start("import os; os.environ['GARANT_FAILPOINTS'] = 'billing.inbox.moved'\n")
+    assert dying.process.wait(40) == -signal.SIGKILL, dying.log.read_text()
+    billing = start()
+    eventually(lambda: lag(topics) == 0)
+    assert billing.granted() == {"2025-11": "33.27"}
+
+
+def test_books_restored_from_a_backup_take_the_credits_since_again_and_each_once(
+    topics: KafkaSettings, tmp_path: Path
+) -> None:
+    """The group is past them: what the restored database does not know is read from its own place."""
+    url = f"sqlite:///{tmp_path / 'billing.db'}"
+    instances = [Billing(url, tmp_path)]
+    try:
+        eventually(lambda: instances[-1].answers("/ready"))
+        instances[-1].declare()
+        say(topics, credit("10.00"))
+        eventually(lambda: lag(topics) == 0)
+        instances[-1].process.terminate()
+        assert instances[-1].process.wait(20) == 0
+        backup = (tmp_path / "billing.db").read_bytes()
+        instances.append(Billing(url, tmp_path))
+        eventually(lambda: instances[-1].answers("/ready"))
+        say(topics, credit("20.00", revision=2, total="30.00"), credit("5.00", revision=3, total="35.00"))
+        eventually(lambda: instances[-1].granted() == {"2025-11": "35.00"})
+        eventually(lambda: lag(topics) == 0)
+        instances[-1].process.terminate()
+        assert instances[-1].process.wait(20) == 0
+        (tmp_path / "billing.db").write_bytes(backup)
+        instances.append(Billing(url, tmp_path))
+        eventually(lambda: instances[-1].answers("/ready"))
+        eventually(lambda: instances[-1].granted() == {"2025-11": "35.00"})
+        ledger = instances[-1].ask("GET", "/subscriptions/S-1/ledger")
+        assert [row["amount"] for row in ledger if row["kind"] == "credit"] == ["10.00", "20.00", "5.00"]
+        assert instances[-1].ask("GET", "/quarantine") == []
+    finally:
+        for one in instances:
+            one.process.kill()
+            one.process.wait()
 
 
 def test_killed_between_broker_and_outbox_a_fact_is_repeated_the_same_never_lost(

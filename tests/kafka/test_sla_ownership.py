@@ -78,7 +78,14 @@ async def test_nothing_is_taken_from_the_group_s_offset_while_an_earlier_state_i
         raise error
 
     ownership.subscriber = subscribe_batches(
-        broker, [place.topic], take, failed, group_id=topics.group(GROUP), listener=ownership, max_records=7
+        broker,
+        topics,
+        [place.topic],
+        take,
+        failed,
+        group_id=topics.group(GROUP),
+        listener=ownership,
+        max_records=7,
     )
     await broker.start()
     await asyncio.wait_for(all_taken.wait(), 40)

@@ -90,6 +90,7 @@ class Intake:
         ]
         self._subscriber = subscribe_batches(
             self._broker,
+            self._settings,
             [],
             self._take,
             lambda error: die(WORKER, told(self._settings, error)),

@@ -57,10 +57,6 @@ class Share:
         return self.position + 1 >= self.end
 
 
-class HistorySkipped(RuntimeError):
-    """A record of the journal came before one that stands ahead of it."""
-
-
 class PromisesWorker:
     """One instance's part of the promises fold and of writing the journal."""
 
@@ -83,6 +79,7 @@ class PromisesWorker:
         self.ownership = Ownership(WORKER, self._restore, self._hand_over, check)
         self.subscriber = self.ownership.subscriber = subscribe_batches(
             broker,
+            settings,
             [settings.topic(JOURNAL)],
             self._take,
             lambda error: die(WORKER, told(settings, error)),
@@ -138,11 +135,6 @@ class PromisesWorker:
             share = self.shares.get(record.partition)
             if share is None or record.offset <= share.position:
                 continue
-            if record.offset != share.position + 1:
-                raise HistorySkipped(
-                    f"{JOURNAL.name}/{record.partition}: offset {record.offset} came where "
-                    f"{share.position + 1} was needed; nothing was concluded. A restart reads it again"
-                )
             spoken = share.promises.apply(record.offset, record.value or b"")
             _remember(share.snapshot.origins, record.headers)
             metrics.FOLDED.inc()

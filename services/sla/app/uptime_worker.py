@@ -64,6 +64,7 @@ class UptimeWorker:
         self.ownership = Ownership(WORKER, self._restore, self._hand_over, check)
         self.subscriber = self.ownership.subscriber = subscribe_batches(
             broker,
+            settings,
             [settings.topic(PROBE_RESULTS)],
             self._take,
             lambda error: die(WORKER, told(settings, error)),

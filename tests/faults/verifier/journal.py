@@ -73,8 +73,6 @@ def read_journal(dump: Dump, report: Report) -> dict[int, list[Entry]]:
             seen.add((partition, source))
         if at < now.get(partition, at):
             report.counts["journal time went back"] += 1
-            if taken and source is not None:
-                report.add("V2", "wrong", record.place, f"recorded_at goes back to {said['recorded_at']}")
         now[partition] = max(at, now.get(partition, at))
         entry = Entry(record.offset, now[partition], source, said["fact"], taken, record.value or b"")
         journal.setdefault(partition, []).append(entry)

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from typing import Any
 
-from tests.faults.verifier.dump import SOURCES, Dump, Record, origin_of
+from tests.faults.verifier.dump import OUTCOMES, SOURCES, Dump, Record, origin_of
 from tests.faults.verifier.report import Report, Told, Triple, short, triple
 
 OUTBOX = "billing.outbox/0"
@@ -23,6 +23,8 @@ def check_told(dump: Dump, told: Told, report: Report) -> None:
             found[one] += 1
             if told.complete and one not in known and origin_of(record) is None:
                 report.add("V1", "wrong", record.place, f"nobody said {short(record.value)}")
+    # Dirt is told there, too.
+    found += Counter(triple(record) for topic in OUTCOMES for record in dump.of(topic))
     # Only results may go by their age; then nobody can say any more which of them are missing.
     shortened = {topic for (topic, _), begins in dump.begins.items() if begins and topic == "probe.results"}
     report.notes += [f"V1: {topic} no longer begins at offset 0, not compared" for topic in shortened]
