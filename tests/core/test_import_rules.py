@@ -87,7 +87,7 @@ def test_services_know_each_other_only_by_their_records(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sources("services/status/history"), ids=named)
 def test_the_status_page_takes_nothing_from_the_sla_service_but_its_pure_core(path: Path) -> None:
-    """Its figures are those customers are credited by (docs/adr/0015): the same functions, no state, no I/O."""
+    """Its figures are those customers are credited by (docs/adr/0015): the same functions, without state."""
     pure = {named(other).removesuffix(".py").replace("/", ".") for other in core()} | {"services.sla"}
     for name in imported(path):
         if name.startswith("services.sla"):
