@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Sequence
 from random import Random
 
 from shared.failpoints import POINTS, VARIABLE
@@ -32,7 +31,7 @@ def reach_all(world: World, rng: Random, stream: Stream) -> int:
     """Each point once, one after another."""
     del rng
     for name in points():
-        die_at(world, [name], lambda name=name: _stir(world, stream, name))  # type: ignore[misc]
+        die_at(world, stream, name)
     _disarm(world)
     return len(points())
 
@@ -42,7 +41,7 @@ def reach_pairs(count: int) -> Injure:
 
     def injure(world: World, rng: Random, stream: Stream) -> int:
         for first, second in pairs(rng, count):
-            die_at(world, [first, second], lambda: _stir(world, stream, second))  # noqa: B023
+            die_at(world, stream, first, second)
         _disarm(world)
         return 2 * count
 
@@ -57,14 +56,14 @@ def _stir(world: World, stream: Stream, name: str) -> None:
         world.step_clock(8 * DAY_S)  # past the close of this month: time alone concludes something
 
 
-def die_at(world: World, names: Sequence[str], stir: Callable[[], None]) -> None:
+def die_at(world: World, stream: Stream, *names: str) -> None:
     """Starts all instances with the first of `names` armed, waits until one died there, then with the next.
-    `stir` is called again and again: it makes things happen. Raises Broken for a point nobody reaches."""
+    Meanwhile what leads to it is told again and again. Raises Broken for a point nobody reaches."""
     for name in names:
         for one in armed(world, name):
             one.kill()
             one.start(**{VARIABLE: name})
-        _wait_for_death(world, name, stir)
+        _wait_for_death(world, stream, name)
 
 
 def _disarm(world: World) -> None:
@@ -81,7 +80,7 @@ def armed(world: World, name: str) -> list[Instance]:
     return [one for one in world.instances.values() if one.name.partition("-")[0] in services]
 
 
-def _wait_for_death(world: World, name: str, stir: Callable[[], None]) -> None:
+def _wait_for_death(world: World, stream: Stream, name: str) -> None:
     deadline, stirs_at = time.monotonic() + DIES_S, 0.0
     while time.monotonic() < deadline:
         for one in armed(world, name):
@@ -93,7 +92,7 @@ def _wait_for_death(world: World, name: str, stir: Callable[[], None]) -> None:
             if not one.alive:
                 one.start()
         if time.monotonic() >= stirs_at:
-            stir()
+            _stir(world, stream, name)
             stirs_at = time.monotonic() + STIR_EVERY_S
         time.sleep(0.2)
     raise Broken(f"nobody reached {name} within {DIES_S:g} s")
