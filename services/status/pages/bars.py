@@ -33,6 +33,9 @@ def bars(component: Component, spoken: Speech) -> Markup:
         else _bar(spoken, day, (index) * _STEP + 1)
         for index, day in enumerate(days, first)
     ]
+    if first:
+        dots = "".join(f"M{index * _STEP + 1} {_HEIGHT - 3}h3v3h-3z" for index in range(first))
+        drawn.insert(0, f'<path class="o" d="{dots}"/>')
     return trusted(
         f'<svg class="bars" viewBox="0 0 {_WIDTH} 37" preserveAspectRatio="none" role="img" '
         f'aria-label="{escape(summary(component, spoken))}">{"".join(drawn)}</svg>'

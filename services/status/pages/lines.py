@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
-from services.status.pages.bars import bars
+from services.status.pages.bars import DAYS, bars
 from services.status.pages.language import Speech
 from services.status.pages.overall import Counts, State, counted, state_of, worst_of
 from services.status.pages.texts import trusted
@@ -105,10 +105,10 @@ def component_line(component: Component, spoken: Speech, with_bars: bool, zone: 
     month = Markup('<p class="figure">{}</p>').format(Markup(" · ").join(parts)) if parts else ""
     if not with_bars:
         return f"{head}{month}</li>\n"
-    days = max(len(component.days) - 1, 0)
     return (
         f'{head}{bars(component, spoken)}<div class="ends" aria-hidden="true">'
-        f"<span>{spoken.count('days_ago', days)}</span><span>{spoken.say('today')}</span></div>{month}</li>\n"
+        f"<span>{spoken.count('days_ago', DAYS - 1)}</span><span>{spoken.say('today')}</span></div>"
+        f"{month}</li>\n"
     )
 
 
