@@ -13,7 +13,7 @@ from tests.faults.world import Broken, Instance, World
 DIES_S = 120.0
 STIR_EVERY_S = 20.0
 DAY_S = 86_400
-ELSEWHERE = ("probe.", "support.", "notify.", "mail.")
+ELSEWHERE = ("probe.", "support.", "notify.", "mail.", "status.", "bulletins.")
 """Points of services that are not part of a world: their own tests reach them."""
 
 
