@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 
 from services.probe.agent import Agent
-from services.probe.config import Configuration, ConfigurationInvalid, load
+from services.probe.config import Configuration, load
 from services.probe.declarations import Declarations
 from services.probe.health import application, server
 from services.probe.icmp import PingNotPermitted, open_socket
@@ -25,6 +25,7 @@ from services.probe.schedule import SlotClock
 from services.probe.spool import Spool
 from shared.codec import encode
 from shared.settings import HomeSettings, KafkaSettings
+from shared.yaml_files import ConfigurationInvalid
 
 log = structlog.get_logger()
 

@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from services.probe.app import AgentRefused, serve
-from services.probe.config import Configuration, ConfigurationInvalid, load
+from services.probe.config import Configuration, load
 from services.probe.icmp import PingNotPermitted, open_socket
 from services.probe.probing import Probe, Probing, probes_of, reference_probes
 from services.probe.verdict import Verdict
+from shared.yaml_files import ConfigurationInvalid
 
 app = typer.Typer(
     no_args_is_help=False,

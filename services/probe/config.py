@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,14 +14,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from services.probe.addresses import Allowance
-
-
-class ConfigurationInvalid(ValueError):
-    """The file cannot be used; `mistakes` says each one as "file:line: path: what is allowed"."""
-
-    def __init__(self, mistakes: Sequence[str]) -> None:
-        super().__init__("\n".join(mistakes))
-        self.mistakes = tuple(mistakes)
+from shared.yaml_files import ConfigurationInvalid, dotted, mapping_in, text_of, where
 
 
 class _Strict(BaseModel):
@@ -275,76 +267,24 @@ def _by_location_count(configuration: Configuration) -> dict[int, list[str]]:
 
 def load(path: Path) -> Configuration:
     """The configuration in the file `path`. Raises ConfigurationInvalid with every mistake found."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise ConfigurationInvalid([f"{path}: cannot be read: {reason}"]) from None
-    return parse(text, path.name)
+    return parse(text_of(path), path.name)
 
 
 def parse(text: str, name: str) -> Configuration:
     """The configuration written in `text`, a file called `name`. Raises ConfigurationInvalid."""
+    written = mapping_in(text, name, "`locations:` and `targets:`")
     try:
-        root = yaml.compose(text, yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
-        raise ConfigurationInvalid([f"{name}:{line}: not YAML: {error.problem or error}"]) from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigurationInvalid([f"{name}: not YAML: {error}"]) from None
-    if not isinstance(data, dict) or root is None:
-        raise ConfigurationInvalid([f"{name}:1: a mapping with `locations:` and `targets:` is expected"])
-    twice = list(_twice(root, (), set()))
-    if twice:
-        raise ConfigurationInvalid(
-            [f"{name}:{line}: {_dotted(at)}: stands twice; once" for line, at in twice]
-        )
-    try:
-        return Configuration.model_validate(data)
+        return Configuration.model_validate(written.data)
     except ValidationError as error:
-        found = sorted(_told(root, mistake) for mistake in error.errors())
+        found = sorted(_told(written.root, mistake) for mistake in error.errors())
         raise ConfigurationInvalid([f"{name}:{line}: {what}" for line, what in found]) from None
 
 
-def _twice(
-    node: yaml.Node, at: tuple[str | int, ...], seen: set[int]
-) -> list[tuple[int, tuple[str | int, ...]]]:
-    if id(node) in seen:
-        return []  # an alias: looked at where it is anchored
-    seen.add(id(node))
-    found: list[tuple[int, tuple[str | int, ...]]] = []
-    if isinstance(node, yaml.MappingNode):
-        keys: set[str] = set()
-        for key, value in node.value:
-            if key.value in keys:
-                found.append((key.start_mark.line + 1, (*at, key.value)))
-            keys.add(key.value)
-            found += _twice(value, (*at, key.value), seen)
-    elif isinstance(node, yaml.SequenceNode):
-        for number, value in enumerate(node.value):
-            found += _twice(value, (*at, number), seen)
-    return found
-
-
 def _told(root: yaml.Node, mistake: Any) -> tuple[int, str]:
-    node, path = root, []
-    line = 1
-    for step in mistake["loc"]:
-        if isinstance(step, int) and isinstance(node, yaml.SequenceNode) and step < len(node.value):
-            node = node.value[step]
-            line = node.start_mark.line + 1
-            path.append(step)
-        elif isinstance(node, yaml.MappingNode):
-            entry = next(((k, v) for k, v in node.value if k.value == step), None)
-            if entry is not None:
-                line, node = entry[0].start_mark.line + 1, entry[1]
-                path.append(step)
-            elif step == mistake["loc"][-1] and mistake["type"] == "missing":
-                path.append(step)
-            # else a step that is pydantic's own: the kind of a check
-    return line, f"{_dotted(path)}: {_allowed(mistake)}" if path else _allowed(mistake)
+    line, path = where(root, mistake["loc"])
+    if mistake["type"] == "missing":
+        path.append(mistake["loc"][-1])
+    return line, f"{dotted(path)}: {_allowed(mistake)}" if path else _allowed(mistake)
 
 
 def _allowed(mistake: Any) -> str:
@@ -379,10 +319,3 @@ def _fields(loc: tuple[str | int, ...]) -> list[str]:
         if names
         else sorted(Configuration.model_fields)
     )
-
-
-def _dotted(path: Sequence[str | int]) -> str:
-    text = ""
-    for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
-    return text

@@ -7,7 +7,7 @@ of them at once.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -15,22 +15,13 @@ import yaml
 from msgspec import Struct
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from services.status.places import keys_twice, where
 from services.status.site import LANGUAGES, Language, Texts
-from shared.errors import NeedsAPerson
+from shared.yaml_files import ConfigurationInvalid, dotted, mapping_in, text_of, where
 
 EXAMPLE = Path(__file__).with_name("example.yaml")
 """What `garant up` shows: its demonstration application."""
 LONGEST = 10_000
 """Characters of a name or description."""
-
-
-class ConfigurationInvalid(NeedsAPerson):
-    """The file cannot be used; `mistakes` says each one as "file:line: path: what is allowed"."""
-
-    def __init__(self, mistakes: Sequence[str]) -> None:
-        super().__init__("\n".join(mistakes))
-        self.mistakes = tuple(mistakes)
 
 
 class ComponentConfig(Struct, frozen=True):
@@ -74,33 +65,15 @@ class Configuration(Struct, frozen=True):
 def load(path: Path | None) -> Configuration:
     """The configuration in the file `path`, None: the demonstration. Raises ConfigurationInvalid."""
     path = path or EXAMPLE
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise ConfigurationInvalid(
-            [f"{path}: cannot be read: {reason}; set GARANT_STATUS_CONFIG to what says what is public"]
-        ) from None
-    return parse(text, path.name)
+    return parse(text_of(path, "; set GARANT_STATUS_CONFIG to what says what is public"), path.name)
 
 
 def parse(text: str, name: str) -> Configuration:
     """The configuration written in `text`, a file called `name`. Raises ConfigurationInvalid."""
+    written = mapping_in(text, name, "`vendor:` and `groups:`")
+    root = written.root
     try:
-        root = yaml.compose(text, yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
-        raise ConfigurationInvalid([f"{name}:{line}: not YAML: {error.problem or error}"]) from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigurationInvalid([f"{name}: not YAML: {error}"]) from None
-    if not isinstance(data, dict) or root is None:
-        raise ConfigurationInvalid([f"{name}:1: a mapping with `vendor:` and `groups:` is expected"])
-    if mistakes := list(keys_twice(root)):
-        raise ConfigurationInvalid([f"{name}:{line}: {at}: stands twice; once" for line, at in mistakes])
-    try:
-        file = _File.model_validate(data)
+        file = _File.model_validate(written.data)
     except ValidationError as error:
         found = sorted(_told(root, mistake) for mistake in error.errors())
         raise ConfigurationInvalid([f"{name}:{line}: {what}" for line, what in found]) from None
@@ -242,7 +215,8 @@ def _ids_twice(root: yaml.Node, file: _File) -> Iterator[tuple[int, str]]:
             for number, one in enumerate(group.components)
         ]
         for key, at in found:
-            line, path = where(root, at)
+            line, found_at = where(root, at)
+            path = dotted(found_at)
             if key in seen:
                 yield line, f"{path}.id: {key[0]} {key[1]} stands at {seen[key]} before; each id once"
             seen.setdefault(key, path)
@@ -252,9 +226,8 @@ def _told(root: yaml.Node, mistake: Any) -> tuple[int, str]:
     kind, context, value = mistake["type"], mistake.get("ctx", {}), mistake["input"]
     line, path = where(root, mistake["loc"])
     if kind == "missing":
-        path = f"{path}.{mistake['loc'][-1]}" if path else str(mistake["loc"][-1])
-        return line, f"{path}: is missing; it must be there"
-    return line, f"{path}: {_allowed(kind, context, value, mistake)}"
+        return line, f"{dotted([*path, mistake['loc'][-1]])}: is missing; it must be there"
+    return line, f"{dotted(path)}: {_allowed(kind, context, value, mistake)}"
 
 
 _COMPONENT_OR: dict[int, type[BaseModel]] = {0: _File, 2: _Group}

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from services.probe.config import ConfigurationInvalid, load, parse
+from services.probe.config import load, parse
 from services.probe.probing import probes_of
+from shared.yaml_files import ConfigurationInvalid
 
 GOOD = """\
 locations: [zurich, geneva, lugano]

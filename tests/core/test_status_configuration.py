@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from services.probe.config import load as load_probes
-from services.status.configuration import EXAMPLE, ConfigurationInvalid, load, parse
+from services.status.configuration import EXAMPLE, load, parse
 from services.status.settings import StatusSettings
 from services.status.site import LANGUAGES
+from shared.yaml_files import ConfigurationInvalid
 
 PLAIN = """
 vendor: Acme

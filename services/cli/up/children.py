@@ -14,8 +14,9 @@ from services.cli.local.ports import HOST
 from services.cli.up.mail_children import mail_children
 from services.cli.up.settings import UpSettings
 from services.cli.up.supervisor import Child
-from services.probe.config import ConfigurationInvalid, load
+from services.probe.config import load
 from shared.errors import NeedsAPerson
+from shared.yaml_files import ConfigurationInvalid
 
 GARANT = str(Path(sys.executable).with_name("garant"))
 DEMO_PROBES = Path(__file__).parents[1] / "demo" / "probes.yaml"
