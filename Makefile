@@ -8,6 +8,8 @@ UV := 0.13.9
 BIN := .venv/bin
 STAMP := .venv/.installed
 TESTS ?= tests
+# Most tests wait for processes: two workers at a time halve the time, on two cores too.
+WORKERS ?= 2
 
 .PHONY: help
 help: ## Say what can be made
@@ -33,8 +35,8 @@ up: $(STAMP) ## Run everything here, until Ctrl-C
 	@$(BIN)/garant up
 
 .PHONY: test
-test: $(STAMP) ## Run every test, or TESTS=tests/core
-	$(BIN)/pytest $(TESTS)
+test: $(STAMP) ## Run every test, or TESTS=tests/core; WORKERS=1 one after another
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(TESTS)
 
 .PHONY: faults
 faults: $(STAMP) ## Break everything again and again, and check what is left (an hour or two); FAULTS='--seed 2'

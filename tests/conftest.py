@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from rich.console import Console
 
 from services.cli.local.broker import open_broker
@@ -25,6 +25,9 @@ from shared.security import blocking_arguments
 from shared.settings import KafkaSettings
 from tests.mail.relay import Relay
 from tests.mail.servers import MailServer, kinds, mail_server
+
+for _client in (KafkaAdminClient, KafkaConsumer, KafkaProducer):  # two seconds are too few on a busy machine
+    _client.DEFAULT_CONFIG["api_version_auto_timeout_ms"] = 30_000
 
 _console = Console(file=sys.__stderr__)
 

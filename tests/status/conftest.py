@@ -72,9 +72,9 @@ def served(written: Path) -> Iterator[str]:
     thread.join()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A real Chromium."""
+    """A real Chromium. Its driver keeps an event loop running: no longer than one module's tests."""
     found = next((path for name in _BROWSERS if (path := shutil.which(name))), None)
     if found is None:
         pytest.fail("no Chromium here; on Debian: apt-get install chromium", pytrace=False)

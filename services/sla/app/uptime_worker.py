@@ -136,6 +136,9 @@ class UptimeWorker:
         changed = {
             partition: share for partition, share in self.shares.items() if share.position > share.saved
         }
+        if not changed:
+            self._saved_at = time.monotonic()
+            return
         saving = {
             partition: await uptime_states.save(self._place(partition), share, now)
             for partition, share in changed.items()
@@ -149,8 +152,7 @@ class UptimeWorker:
         for partition, share in changed.items():
             offsets[TopicPartition(self._settings.topic(PROBE_RESULTS), partition)] = share.saved + 1
         self._saved_at = time.monotonic()
-        if offsets:
-            await commit(self.subscriber.consumer, offsets)
+        await commit(self.subscriber.consumer, offsets)
 
     def _place(self, partition: int) -> Place:
         topic = self._settings.topic(UPTIME_STATE)
