@@ -56,12 +56,13 @@ def wall_clock() -> Instant:
 
 
 def open_engine(url: str, keeping: Keeping) -> Engine:
-    """The engine for `url`: `sqlite:///PATH` or `postgresql://...`. Raises DatabaseUnusable."""
+    """The engine for `url`: `sqlite:///PATH` or `postgresql://...`. Its errors never hold the values of a
+    statement: they may be somebody's. Raises DatabaseUnusable."""
     parsed = _parsed(url, keeping)
     if parsed.get_backend_name() == "postgresql":
-        return create_engine(parsed, pool_pre_ping=True)
+        return create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
     Path(parsed.database or "").parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(parsed, connect_args={"timeout": _BUSY_S})
+    engine = create_engine(parsed, connect_args={"timeout": _BUSY_S}, hide_parameters=True)
     event.listen(engine, "connect", _sqlite_connected)
     event.listen(engine, "begin", _sqlite_begins)
     return engine
