@@ -16,14 +16,28 @@ from kafka import KafkaAdminClient
 from rich.console import Console
 from rich.table import Table
 
-from bench import intake, latency, memory, probe, replay, report, restart, support, throughput
+from bench import (
+    intake,
+    latency,
+    memory,
+    probe,
+    replay,
+    report,
+    restart,
+    status,
+    status_latency,
+    status_render,
+    status_web,
+    support,
+    throughput,
+)
 from services.cli.local.broker import open_broker
 from services.cli.local.ports import free_port
 from services.sla.app.uptime_worker import MAX_RECORDS
 from shared.kafka import ensure_topics
 from shared.settings import KafkaSettings
 
-PARTS = ("throughput", "latency", "restart", "memory", "replay", "agent", "support", "intake")
+PARTS = ("throughput", "latency", "restart", "memory", "replay", "agent", "support", "intake", "status")
 
 
 def main() -> None:
@@ -81,6 +95,13 @@ def _measure(bootstrap: str, chosen: argparse.Namespace) -> Iterator[dict[str, A
         if "intake" in chosen.only:
             for kind in ("sqlite", "postgresql"):
                 yield throughput.alone(intake.measure, chosen.mails, kind)
+        if "status" in chosen.only:
+            yield throughput.alone(status.measure, 500, 10, 1_000)
+            yield throughput.alone(status.memory, 1_000_000, 500, 20)
+            yield from status_render.measure()
+            yield status_web.measure()
+            settings = KafkaSettings(bootstrap=bootstrap, prefix=f"{prefix}page-")
+            yield status_latency.measure(settings, 500, 300, 0.5)
         if "agent" in chosen.only:
             settings = KafkaSettings(bootstrap=bootstrap, prefix=f"{prefix}agent-")
             ensure_topics(settings)

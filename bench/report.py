@@ -53,6 +53,10 @@ one half they were shared, and every figure is the worse for it.
   bytes alone.
 - **Intake** (`bench/intake.py`): mails that lie in a mailbox (Dovecot's where it is installed) until the last
   is committed with its request and fact, in one process.
+- **Status page** (`bench/status*.py`): the fold alone and its memory over twenty years; rendering alone;
+  `garant status web` with two workers under readers that keep their connections, nine of ten asking whether
+  their page is still right, while pages change; and the whole way through `garant sla` and
+  `garant status serve`, to a reader who asks all the time.
 - **Agent** (`bench/probe.py`): one agent, a TCP check a second for each target, all due at the same
   instant, against a listener in another process; results go to Kafka. `listener` is what the listener saw.
 
@@ -148,6 +152,8 @@ def rows(lines: Iterable[dict[str, Any]]) -> list[tuple[str, str, str]]:
         elif line["part"] == "intake":
             what = f"Mails taken in from a real mailbox ({line['database']})"
             found.append((what, ">= 200/s", f"{line['per_second']:,}/s"))
+        elif line["part"].startswith(("status", "render")):
+            found += _of_the_page(line)
         elif line["part"] == "agent" and line["asked_per_second"] <= 1_000:
             seen = line["listener"]["within_20_ms_percent"]
             within = f"{line['started_within_20_ms_percent']} % (seen by the listener: {seen} %)"
@@ -155,6 +161,41 @@ def rows(lines: Iterable[dict[str, Any]]) -> list[tuple[str, str, str]]:
         elif line["part"] == "agent":
             found.append(("TCP checks of one agent", ">= 5,000/s", f"{line['per_second']:,}/s"))
     return found
+
+
+def _of_the_page(line: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Of the status page."""
+    if line["part"] == "status":
+        cpu, wall = line["one_change_cpu_ms"], line["one_change_ms"]
+        reached = (
+            f"{cpu['p99']} ms of processor time (half within {cpu['median']} ms), {wall['p99']} ms in all"
+        )
+        return [(f"99 % from a record to the page as values, {line['components']} components", "-", reached)]
+    if line["part"] == "status memory":
+        low, high = min(line["resident_mb"]), max(line["resident_mb"])
+        return [(f"Memory of the page over {line['changes']:,} changes", "flat", f"{low} to {high} MB")]
+    if line["part"] == "render shown" and line["language"] == "fr":
+        reached = f"{line['wall_ms']} ms (processor {line['cpu_ms']} ms, at worst {line['cpu_worst_ms']} ms)"
+        return [("Rendering 500 components with 90 days, in one language", "< 200 ms", reached)]
+    if line["part"] == "render first page":
+        each = ", ".join(
+            f"{name.partition('_')[0]} components: {sizes['gzip_bytes'] / 1_000:.1f} KB"
+            for name, sizes in line.items()
+            if name != "part"
+        )
+        return [("First page and style, compressed", "< 30 KB", each)]
+    if line["part"] == "render one change":
+        reached = f"{line['wall_ms']} ms (99 % within {line['wall_p99_ms']} ms)"
+        return [(f"Writing what one change touches, {line['files']} files", "-", reached)]
+    if line["part"] == "status web":
+        reached = f"{line['requests_per_second']:,}/s (p99 {line['p99_ms']} ms)"
+        return [("Page requests, the reader on the same cores", ">= 5,000/s", reached)]
+    if line["part"] == "status latency":
+        ms = line["page_ms"]
+        reached = f"{line['under_500_ms_percent']} % (half within {ms['p50']} ms, 99 % within {ms['p99']} ms)"
+        what = f"From a result's append to the new page within 500 ms, {line['components']} components"
+        return [(what, "99 %", reached)]
+    return []
 
 
 def page(lines: Sequence[dict[str, Any]], max_records: int) -> str:
