@@ -153,6 +153,8 @@ def test_the_work_list_is_renewed_until_it_is_interrupted(
             env=os.environ,
             stdout=subprocess.PIPE,
             text=True,
+            # Also where this run was started with Ctrl-C turned off, as in the background.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
         deadline = time.monotonic() + 60
         while len(asked) < 3 and time.monotonic() < deadline:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.error import HTTPError
 
-from services.cli.local.ports import HOST
+from services.cli.local.ports import HOST, free_port
 from services.probe.spool import Spool
 from shared.codec import decode_probe_fact, encode
 from shared.facts import ProbeResult, TargetDeclared
@@ -22,7 +22,6 @@ from shared.time import SECOND, Instant
 from shared.topics import PROBE_RESULTS
 from tests.faults.around import Place, Running, kafka_env, until
 from tests.faults.gate import Gate, Target
-from tests.faults.ports import steady_port
 from tests.faults.prepared import Own, Prepared
 
 WAITING = 1_200
@@ -36,7 +35,7 @@ class Agent:
 
     def __init__(self, starter: Prepared | Own, kafka: KafkaSettings, name: str, place: Place) -> None:
         self.starter, self.kafka, self.name, self.home = starter, kafka, name, place.folder
-        self.gate, self.target, self.health = Gate(kafka.bootstrap), Target(), steady_port()
+        self.gate, self.target, self.health = Gate(kafka.bootstrap), Target(), free_port()
         self.log, self.config = place.home / "probe.log", place.home / "agent.yaml"
         self.process: Running | None = None
         self.starts = 0

@@ -12,6 +12,7 @@ from pathlib import Path
 from kafka import KafkaProducer
 from sqlalchemy import Engine, select
 
+from services.cli.local.ports import free_port
 from services.support.database import DESK
 from services.support.tables import letters, messages, outbox, tickets
 from shared.cloudevents import ORIGIN
@@ -37,7 +38,6 @@ from tests.faults.around import (
     rows,
     until,
 )
-from tests.faults.ports import steady_port
 from tests.faults.posting import Queue, append, copies, empty, letter, stamped
 
 
@@ -63,14 +63,14 @@ class Desk:
         self.around, self.address, self.place = around, address, place
         self.kafka = own_topics(around.bootstrap)
         self.engine = open_engine(place.url or f"sqlite:///{place.folder / 'support.db'}", DESK)
-        self.log, lmtp = place.home / "support.log", steady_port()
+        self.log, lmtp = place.home / "support.log", free_port()
         self.queue, self.answers = Queue(lmtp, address), Answers(self.kafka)
         self.mails: list[str] = []
         self.poisoned = 0
         self.process: Running | None = None
         self._earlier = len(around.relay.accepted)
         support = mail_env(around, address) | {
-            **{"PORT": steady_port(), "AUTHSERV_ID": SERVER, "LMTP_IN_PORT": lmtp},
+            **{"PORT": free_port(), "AUTHSERV_ID": SERVER, "LMTP_IN_PORT": lmtp},
             **{"ANSWERS_PER_HOUR": 1_000, "RELAY_EVERY_S": 0.1},
         }
         self.env = {

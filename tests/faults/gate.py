@@ -7,8 +7,7 @@ import threading
 import time
 from contextlib import suppress
 
-from services.cli.local.ports import HOST
-from tests.faults.ports import steady_port
+from services.cli.local.ports import HOST, free_port
 
 
 class Gate:
@@ -18,7 +17,7 @@ class Gate:
     def __init__(self, broker: str) -> None:
         host, _, port = broker.rpartition(":")
         self._broker = (host, int(port))
-        self.port = steady_port()
+        self.port = free_port()
         self._listener: socket.socket | None = None
 
     def open(self) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from kafka import KafkaProducer
 from sqlalchemy import Engine, select
 
+from services.cli.local.ports import free_port
 from services.notify.database import LETTERS, began_at
 from services.notify.tables import letters, occasions
 from shared import outcomes
@@ -41,7 +42,6 @@ from tests.faults.around import (
     rows,
     until,
 )
-from tests.faults.ports import steady_port
 from tests.faults.posting import copies, empty
 
 TOKEN = "token-of-support"  # noqa: S105
@@ -101,7 +101,7 @@ class Office:
         self._earlier = len(around.relay.accepted)
         self._outcomes: list[Any] = []
         notify = mail_env(around, address) | {
-            **{"PORT": steady_port(), "STAFF": STAFF, "SUPPORT_TOKEN": TOKEN},
+            **{"PORT": free_port(), "STAFF": STAFF, "SUPPORT_TOKEN": TOKEN},
             **{"GATHER_S": 0.2, "WRITE_EVERY_S": 0.1, "SUPPORT_URL": f"http://127.0.0.1:{asked}"},
         }
         self.env = {

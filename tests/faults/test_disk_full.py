@@ -15,6 +15,7 @@ from sqlalchemy import select
 
 from services.billing.database import BOOKS
 from services.billing.tables import ledger_entries
+from services.cli.local.ports import free_port
 from shared.codec import encode
 from shared.database import open_engine
 from shared.topics import CREDITS
@@ -36,7 +37,6 @@ from tests.faults.desks import desk, template
 from tests.faults.noted import note
 from tests.faults.offices import office, people
 from tests.faults.offices import template as office_template
-from tests.faults.ports import steady_port
 from tests.faults.prepared import Own
 from tests.faults.small_disk import SmallDisk, mounted, small_disk
 from tests.mail.relay import Relay
@@ -141,7 +141,7 @@ def test_given_a_full_disk_then_notify_ends_and_writes_each_letter_once_there_is
 def test_given_a_full_disk_then_billing_ends_and_books_each_credit_once_there_is_room(
     kafka: str, disk: SmallDisk, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    topics, port, log = own_topics(kafka), steady_port(), tmp_path / "billing.log"
+    topics, port, log = own_topics(kafka), free_port(), tmp_path / "billing.log"
     env = {**kafka_env(topics), **Place(tmp_path, disk).env("BILLING"), "GARANT_BILLING_PORT": str(port)}
     engine = open_engine(f"sqlite:///{disk.folder / 'billing.db'}", BOOKS)
     producer = KafkaProducer(bootstrap_servers=kafka, retries=20)
