@@ -10,11 +10,11 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from aiokafka import ConsumerRebalanceListener
+from aiokafka import ConsumerRebalanceListener, TopicPartition
 from sqlalchemy import BigInteger, Column, Connection, Engine, MetaData, String, Table, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from shared.database import reading
+from shared.database import reading, writing
 from shared.kafka import HistoryGone, commit_taken
 from shared.settings import KafkaSettings
 from shared.topics import Topic
@@ -87,6 +87,12 @@ class Places(ConsumerRebalanceListener):  # type: ignore[misc]
         """The last offset taken of every place."""
         with reading(self._engine) as connection:
             return read(connection, self._table)
+
+    def keep(self, reached: Mapping[TopicPartition, int]) -> None:
+        """Notes that everything before the offsets `reached` is taken, in a transaction of its own."""
+        taken = {self.name(at.topic, at.partition): following - 1 for at, following in reached.items()}
+        with writing(self._engine) as connection:
+            move(connection, self._table, taken)
 
     async def on_partitions_revoked(self, revoked: Any) -> None:
         """Nothing: what is taken is in the database."""

@@ -25,11 +25,11 @@ from services.billing.tables import positions
 from services.billing.warnings import note, warning_in
 from shared.cloudevents import Origin
 from shared.codec import Undecodable, decode_credit
-from shared.database import Clock, writing
+from shared.database import Clock
 from shared.failpoints import reach
 from shared.kafka import Batch, bury, commit_taken, into, subscribe_batches
 from shared.outcomes import QuotaRestored
-from shared.places import Places, move
+from shared.places import Places
 from shared.settings import KafkaSettings
 from shared.topics import CREDITS, QUOTA
 
@@ -63,15 +63,13 @@ def subscribe(
         try:
             reach("billing.inbox.read")
             reached: dict[TopicPartition, int] = {}
-            taken: dict[str, int] = {}
             for record in batch:
                 if record.topic == kafka.topic(CREDITS):
                     await _take(broker, kafka, engine, clock, record, caps)
                 else:
                     await _take_warning(broker, kafka, engine, clock, record)
                 reached[TopicPartition(record.topic, record.partition)] = record.offset + 1
-                taken[places.name(record.topic, record.partition)] = record.offset
-            await asyncio.to_thread(_move, engine, taken)
+            await asyncio.to_thread(places.keep, reached)
             reach("billing.inbox.moved")
             await commit_taken(consumer, reached, "billing")
         except Exception as error:
@@ -91,11 +89,6 @@ def subscribe(
         max_records=_AT_ONCE,
     )
     return places.subscriber
-
-
-def _move(engine: Engine, taken: dict[str, int]) -> None:
-    with writing(engine) as connection:
-        move(connection, positions, taken)
 
 
 async def _take(

@@ -42,10 +42,10 @@ def die(connection, cursor, statement, *rest):
 """
 DIES_BETWEEN_BOOKS_AND_POSITION = """
 import os, signal
-from services.billing import consumer
+from shared.places import Places
 def die(*args):
     os.kill(os.getpid(), signal.SIGKILL)
-consumer.move = die
+Places.keep = die
 """
 DIES_BETWEEN_BROKER_AND_OUTBOX = """
 import os, signal

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from services.status.settings import TOKEN, StatusSettings
-from shared.calling import Service, part, plain, table
+from services.status.calling import ask
+from shared.calling import part, plain, table
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -28,7 +28,7 @@ def add(
     key: Annotated[str | None, typer.Option("--key", help="Idempotency key: the same adds only one.")] = None,
 ) -> None:
     """Add a webhook and show its secret, which is not shown again."""
-    found = _ask("POST", "/hooks", {"url": url, "components": component or None}, key)
+    found = ask("POST", "/hooks", {"url": url, "components": component or None}, key)
     console = _console()
     console.print(f"hook: {found['hook']}")
     console.print(f"secret: {found['secret']}")
@@ -40,13 +40,13 @@ def add(
 def list_() -> None:
     """List webhooks, the oldest first."""
     columns = ("hook", "url", "components", "waiting", "given_up", "stopped")
-    table(columns, [{**one, "components": one["components"] or "all"} for one in _ask("GET", "/hooks")])
+    table(columns, [{**one, "components": one["components"] or "all"} for one in ask("GET", "/hooks")])
 
 
 @app.command()
 def show(hook: Hook) -> None:
     """Show a webhook and what was posted to it."""
-    found = _ask("GET", f"/hooks/{part(hook)}")
+    found = ask("GET", f"/hooks/{part(hook)}")
     console = _console()
     for name in ("hook", "url", "created_at", "stopped"):
         console.print(f"{name.replace('_', ' ')}: {plain(found[name])}")
@@ -57,22 +57,16 @@ def show(hook: Hook) -> None:
 @app.command()
 def test(hook: Hook) -> None:
     """Post a test to a webhook; one that was stopped is started again."""
-    call = _ask("POST", f"/hooks/{part(hook)}/test")["call"]
+    call = ask("POST", f"/hooks/{part(hook)}/test")["call"]
     _console().print(f"{call} is on its way: garant status hook show {hook}")
 
 
 @app.command()
 def remove(hook: Hook) -> None:
     """End a webhook, with what was still to be posted."""
-    _ask("DELETE", f"/hooks/{part(hook)}")
+    ask("DELETE", f"/hooks/{part(hook)}")
     _console().print(f"{hook}: removed")
 
 
 def _console() -> Console:
     return Console(soft_wrap=True, markup=False, highlight=False)
-
-
-def _ask(method: str, path: str, body: dict[str, Any] | None = None, key: str | None = None) -> Any:
-    settings = StatusSettings()
-    answer = Service(TOKEN, settings.token, settings.service_url()).call(method, path, body, key=key)
-    return answer.json() if answer.content else None

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from services.status.settings import TOKEN, StatusSettings
+from services.status.calling import ask
 from services.status.site import LANGUAGES
-from shared.calling import Service, part, plain, table
+from shared.calling import part, plain, table
 from shared.errors import NeedsAPerson
 
 app = typer.Typer(
@@ -63,7 +63,7 @@ def open_(
         "status": status,
         "at": at,
     }
-    _show(_ask("POST", "/incidents", body, key))
+    _show(ask("POST", "/incidents", body, key))
 
 
 @app.command()
@@ -84,14 +84,14 @@ def update(
         "components": component,
         "at": at,
     }
-    _show(_ask("POST", f"/incidents/{part(incident)}/updates", body, key))
+    _show(ask("POST", f"/incidents/{part(incident)}/updates", body, key))
 
 
 @app.command()
 def resolve(incident: Incident, text: Text, at: When = None, key: Key = None) -> None:
     """Say that it is over."""
     body = {"text": _by_language(text), "at": at}
-    _show(_ask("POST", f"/incidents/{part(incident)}/resolve", body, key))
+    _show(ask("POST", f"/incidents/{part(incident)}/resolve", body, key))
 
 
 @app.command(name="list")
@@ -100,7 +100,7 @@ def list_(
     days: Annotated[int, typer.Option(help="How far back.", min=1, max=3_650)] = 90,
 ) -> None:
     """List incidents, the newest first."""
-    rows = _ask("GET", "/incidents", query={"open": open, "days": days})
+    rows = ask("GET", "/incidents", query={"open": open, "days": days})
     for row in rows:
         row["title"] = row["title"]["en"]
     table(("incident", "status", "impact", "components", "opened_at", "resolved_at", "title"), rows)
@@ -109,7 +109,7 @@ def list_(
 @app.command()
 def show(incident: Incident) -> None:
     """Show an incident with all that was written, in every language."""
-    _show(_ask("GET", f"/incidents/{part(incident)}"))
+    _show(ask("GET", f"/incidents/{part(incident)}"))
 
 
 def _by_language(given: Iterable[str]) -> dict[str, str]:
@@ -144,16 +144,3 @@ def _texts(console: Console, name: str, texts: dict[str, str]) -> None:
     for text, languages in by_text.items():
         said = "\n  ".join(plain(line) for line in text.splitlines())
         console.print(f"  {name + ' ' if name else ''}{'/'.join(languages)}: {said}")
-
-
-def _ask(
-    method: str,
-    path: str,
-    body: dict[str, Any] | None = None,
-    key: str | None = None,
-    query: dict[str, Any] | None = None,
-) -> Any:
-    settings = StatusSettings()
-    given = None if body is None else {name: value for name, value in body.items() if value is not None}
-    service = Service(TOKEN, settings.token, settings.service_url())
-    return service.call(method, path, given, key=key, query=query).json()
