@@ -32,7 +32,7 @@ from shared.topics import (
     Topic,
 )
 
-Operation = Literal["Read", "Write", "Create", "Describe"]
+Operation = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs"]
 
 
 class Access(Struct, frozen=True):
@@ -134,6 +134,7 @@ def _grants(settings: KafkaSettings, access: Access) -> Iterator[Grant]:
         ("Write", access.writes),
         ("Create", access.creates),
         ("Describe", access.creates),
+        ("DescribeConfigs", access.creates),
     )
     for operation, topics in wanted:
         for topic in topics:

@@ -16,16 +16,30 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import structlog
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from msgspec import Struct
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, func, make_url, select, text
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    NullPool,
+    create_engine,
+    event,
+    func,
+    make_url,
+    select,
+    text,
+)
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from shared.errors import NeedsAPerson
 from shared.time import Instant
+
+log = structlog.get_logger()
 
 Clock = Callable[[], Instant]
 
@@ -34,6 +48,8 @@ MIGRATING, RELAYING, SENDING, WATCHING = 1, 2, 3, 4
 _LOCKS = 0x6761_7261
 _READ = "garant_read"
 _BUSY_S = 30
+_CONNECT_S = 10
+_AGAIN_S = 0.5
 
 
 class Keeping(Struct, frozen=True):
@@ -58,7 +74,7 @@ def wall_clock() -> Instant:
 def open_engine(url: str, keeping: Keeping) -> Engine:
     """The engine for `url`: `sqlite:///PATH` or `postgresql://...`. Its errors never hold the values of a
     statement: they may be somebody's. Raises DatabaseUnusable."""
-    parsed = _parsed(url, keeping)
+    parsed = parsed_url(url, keeping)
     if parsed.get_backend_name() == "postgresql":
         return create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
     Path(parsed.database or "").parent.mkdir(parents=True, exist_ok=True)
@@ -74,23 +90,13 @@ def open_read_only(url: str, keeping: Keeping) -> Engine:
 
     Raises DatabaseUnusable, also where there is no such database or its schema is of another version.
     """
-    parsed = _parsed(url, keeping)
-    if parsed.get_backend_name() == "postgresql":
-        engine = create_engine(parsed, execution_options={"postgresql_readonly": True})
-    else:
-        path = Path(parsed.database or "").absolute()
-        if not path.is_file():
-            raise DatabaseUnusable(
-                f"There is no {keeping.name} database at {path}. Set {keeping.setting}, or GARANT_HOME, to "
-                f"what the {keeping.name} service has."
-            )
-        engine = create_engine(
-            "sqlite://",
-            creator=lambda: sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=_BUSY_S),
-            poolclass=NullPool,
+    parsed = parsed_url(url, keeping)
+    if (path := file_of(parsed)) is not None and not path.is_file():
+        raise DatabaseUnusable(
+            f"There is no {keeping.name} database at {path}. Set {keeping.setting}, or GARANT_HOME, to "
+            f"what the {keeping.name} service has."
         )
-        event.listen(engine, "connect", _sqlite_read_only)
-        event.listen(engine, "begin", _sqlite_begins)
+    engine = read_only_engine(parsed)
     try:
         with reading(engine) as connection:
             found = MigrationContext.configure(connection).get_current_heads()
@@ -99,17 +105,43 @@ def open_read_only(url: str, keeping: Keeping) -> Engine:
             f"The {keeping.name} database {parsed.render_as_string(hide_password=True)} cannot be read: "
             f"{error.orig}. Start it, or set {keeping.setting} to where it is."
         ) from error
-    wanted = ScriptDirectory(str(keeping.migrations)).get_heads()
-    if sorted(found) != sorted(wanted):
+    wanted = wanted_schema(keeping)
+    if set(found) != wanted:
         raise DatabaseUnusable(
             f"The {keeping.name} database has schema {', '.join(found) or 'none'}, this version reads "
-            f"{', '.join(wanted)}. Take the garant that the {keeping.name} service runs: it "
+            f"{', '.join(sorted(wanted))}. Take the garant that the {keeping.name} service runs: it "
             "brings the schema to its own version when it starts."
         )
     return engine
 
 
-def _parsed(url: str, keeping: Keeping) -> URL:
+def file_of(parsed: URL) -> Path | None:
+    """The file of a SQLite database."""
+    sqlite = parsed.get_backend_name() == "sqlite"
+    return Path(parsed.database or "").absolute() if sqlite else None
+
+
+def read_only_engine(parsed: URL) -> Engine:
+    """By which nothing can be written, and no file is made."""
+    if (path := file_of(parsed)) is None:
+        return create_engine(
+            parsed,
+            connect_args={"connect_timeout": _CONNECT_S},
+            execution_options={"postgresql_readonly": True},
+            hide_parameters=True,
+        )
+    engine = create_engine(
+        "sqlite://",
+        creator=lambda: sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=_BUSY_S),
+        poolclass=NullPool,
+    )
+    event.listen(engine, "connect", _sqlite_read_only)
+    event.listen(engine, "begin", _sqlite_begins)
+    return engine
+
+
+def parsed_url(url: str, keeping: Keeping) -> URL:
+    """What `url` says, with the driver we use. Raises DatabaseUnusable."""
     try:
         parsed = make_url(url)
     except ArgumentError as error:
@@ -202,28 +234,45 @@ def next_number(connection: Connection, counter: str) -> int:
     return int(connection.execute(statement, {"name": counter}).scalar_one())
 
 
-def migrate(engine: Engine, keeping: Keeping) -> None:
+def migrate(engine: Engine, keeping: Keeping, wait_s: float = 0) -> None:
     """Brings the schema to this version. Instances starting together wait for one another.
 
-    Raises DatabaseUnusable where the database cannot be reached, and where a newer version has changed it.
+    Raises DatabaseUnusable where the database cannot be reached within `wait_s`, and where a newer version
+    has changed it.
     """
+    _wait(engine, keeping, wait_s)
     config = Config()
     config.set_main_option("script_location", str(keeping.migrations).replace("%", "%%"))
     try:
         with engine.begin() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(select(func.pg_advisory_xact_lock(_LOCKS, MIGRATING)))
-            _refuse_newer(connection, keeping)
+            refuse_newer(connection, keeping)
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     except OperationalError as error:
         raise DatabaseUnusable(
             f"The {keeping.name} database {engine.url.render_as_string(hide_password=True)} cannot be used: "
-            f"{_line(error)}. Start it, or set {keeping.setting} to where it is."
+            f"{in_one_line(error)}. Start it, or set {keeping.setting} to where it is."
         ) from error
 
 
-def _refuse_newer(connection: Connection, keeping: Keeping) -> None:
+def _wait(engine: Engine, keeping: Keeping, wait_s: float) -> None:
+    """Returns once the database lets us in, or `wait_s` is over: what comes next says why."""
+    deadline, said = time.monotonic() + wait_s, False
+    while time.monotonic() < deadline:
+        try:
+            engine.connect().close()
+            return
+        except OperationalError as error:
+            if not said:
+                said = True
+                log.warning(f"{keeping.name}.database.waiting", why=in_one_line(error), up_to_s=wait_s)
+        time.sleep(_AGAIN_S)
+
+
+def refuse_newer(connection: Connection, keeping: Keeping) -> None:
+    """Raises DatabaseUnusable where a newer version has changed the schema."""
     found = set(MigrationContext.configure(connection).get_current_heads())
     known = {one.revision for one in ScriptDirectory(str(keeping.migrations)).walk_revisions()}
     if strange := found - known:
@@ -235,6 +284,11 @@ def _refuse_newer(connection: Connection, keeping: Keeping) -> None:
         )
 
 
+def wanted_schema(keeping: Keeping) -> set[str]:
+    """The versions of the schema that this version of the service brings it to."""
+    return set(ScriptDirectory(str(keeping.migrations)).get_heads())
+
+
 @contextmanager
 def failing(keeping: Keeping) -> Iterator[None]:
     """A database that fails within (it was killed, its disk is full) raises DatabaseUnusable, in one line."""
@@ -242,12 +296,13 @@ def failing(keeping: Keeping) -> Iterator[None]:
         yield
     except OperationalError as error:
         raise DatabaseUnusable(
-            f"The {keeping.name} database failed ({_line(error)}). Nothing is lost: see that it runs and has "
-            f"room, then start {keeping.name} again; it goes on where it was."
+            f"The {keeping.name} database failed ({in_one_line(error)}). Nothing is lost: see that it runs "
+            f"and has room, then start {keeping.name} again; it goes on where it was."
         ) from error
 
 
-def _line(error: OperationalError) -> str:
+def in_one_line(error: DBAPIError) -> str:
+    """What the database said."""
     return " ".join(str(error.orig).split())
 
 

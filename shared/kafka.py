@@ -1,5 +1,5 @@
-"""Kafka plumbing: topic administration and the plain blocking reader (kafka-python-ng), and the brokers
-every service builds its FastStream consumers and producers on (aiokafka)."""
+"""Kafka plumbing: the plain blocking reader (kafka-python-ng), and the brokers every service builds its
+FastStream consumers and producers on (aiokafka). How topics are made is in `topic_admin`."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
-from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
-from kafka.errors import (
-    ClusterAuthorizationFailedError,
-    KafkaError,
-    TopicAlreadyExistsError,
-    TopicAuthorizationFailedError,
-)
+from kafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from shared import cloudevents
-from shared.access import Access
 from shared.errors import NeedsAPerson
-from shared.rights import HOW, UNREACHABLE, WITHDRAWN, check_rights, knock, not_allowed
-from shared.security import blocking_arguments, faststream_security, identity
+from shared.rights import UNREACHABLE, WITHDRAWN, knock, not_allowed
+from shared.security import blocking_arguments, faststream_security
 from shared.settings import KafkaSettings
-from shared.topics import DEAD_LETTERS, TOPICS, Topic
+from shared.topic_admin import TopicMismatch as TopicMismatch
+from shared.topic_admin import TopicsMissing as TopicsMissing
+from shared.topic_admin import ensure_topics as ensure_topics
+from shared.topic_admin import topic_config as topic_config
+from shared.topic_admin import topic_settings as topic_settings
+from shared.topics import DEAD_LETTERS, Topic
+from shared.topics import MAX_RECORD_BYTES as MAX_RECORD_BYTES
+from shared.tracing import spans
+from shared.tracing.context import carry, cause_in
 
 log = structlog.get_logger()
 
-MAX_RECORD_BYTES = 8 * 1024 * 1024
 FACT_BYTES = MAX_RECORD_BYTES - 1024 * 1024
 """A longer fact would not fit the journal with what the journal says around it."""
 BATCH_BYTES = 256 * 1024
@@ -43,14 +43,6 @@ BATCH_BYTES = 256 * 1024
 
 class BrokerUnreachable(NeedsAPerson):
     """No broker answered in time."""
-
-
-class TopicMismatch(NeedsAPerson):
-    """A topic exists with another number of partitions than the registry asks for."""
-
-
-class TopicsMissing(NeedsAPerson):
-    """Topics are missing, and we have no right to create them."""
 
 
 class HistoryGone(NeedsAPerson):
@@ -103,82 +95,6 @@ _HINT = (
 
 def _closes(error: BaseException) -> bool:
     return isinstance(error, ConnectionResetError) or str(error).endswith(" closed")
-
-
-def ensure_topics(settings: KafkaSettings, access: Access | None = None) -> list[str]:
-    """Creates the registry's topics that are missing and returns their names. With security on and `access`
-    given, only those it names concern us, and we have the rights to do what it says.
-
-    Raises TopicMismatch where one exists with another number of partitions: keys would land elsewhere;
-    TopicsMissing where we may not create them; Refused where we lack a right.
-    """
-    wanted: Sequence[Topic] = TOPICS
-    if access is not None and settings.secured:
-        asyncio.run(check_rights(settings, access))
-        wanted = access.topics
-    admin = KafkaAdminClient(**blocking_arguments(settings))
-    try:
-        existing = set(admin.list_topics())
-        missing = [topic for topic in wanted if settings.topic(topic) not in existing]
-        try:
-            if missing:
-                admin.create_topics([_new_topic(settings, topic) for topic in missing])
-        except TopicAlreadyExistsError:
-            existing |= {settings.topic(topic) for topic in missing}  # another instance was faster
-        except (TopicAuthorizationFailedError, ClusterAuthorizationFailedError) as error:
-            raise TopicsMissing(
-                f"Topics are missing, and {identity(settings)} may not create them: "
-                f"{', '.join(settings.topic(topic) for topic in missing)}. Run `garant topics` as an "
-                f"administrator first; {HOW}."
-            ) from error
-        _check_partitions(admin, settings, existing)
-        return [settings.topic(topic) for topic in missing]
-    finally:
-        admin.close()
-
-
-def _new_topic(settings: KafkaSettings, topic: Topic) -> NewTopic:
-    return NewTopic(
-        settings.topic(topic),
-        settings.partitions(topic),
-        settings.replication,
-        topic_configs=topic_config(topic),
-    )
-
-
-def topic_config(topic: Topic) -> dict[str, str]:
-    """The broker's settings for a topic of the registry."""
-    return {
-        "cleanup.policy": "compact" if topic.compacted else "delete",
-        "retention.ms": "-1" if topic.kept_ms is None else str(topic.kept_ms),
-        "retention.bytes": "-1",
-        "message.timestamp.type": "LogAppendTime" if topic.append_time else "CreateTime",
-        "max.message.bytes": str(MAX_RECORD_BYTES),
-        "min.cleanable.dirty.ratio": "0.2",
-    }
-
-
-def _check_partitions(admin: Any, settings: KafkaSettings, existing: set[str]) -> None:
-    wanted = {settings.topic(topic): settings.partitions(topic) for topic in TOPICS}
-    names = [name for name in wanted if name in existing]
-    for described in admin.describe_topics(names) if names else []:
-        name, count = described["topic"], len(described["partitions"])
-        if count != wanted[name]:
-            raise TopicMismatch(
-                f"Topic {name} has {count} partitions, the settings ask for {wanted[name]}. Set "
-                "GARANT_KAFKA_TARGET_PARTITIONS / GARANT_KAFKA_ACCOUNT_PARTITIONS to what exists: "
-                "changing the number would move keys to other partitions and split their history."
-            )
-
-
-def topic_settings(settings: KafkaSettings, topic: Topic) -> dict[str, str]:
-    """What the broker says the topic's settings are."""
-    admin = KafkaAdminClient(**blocking_arguments(settings))
-    try:
-        answer = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, settings.topic(topic))])
-        return {entry[0]: entry[1] for response in answer for entry in response.resources[0][4]}
-    finally:
-        admin.close()
 
 
 def read_topic(
@@ -295,6 +211,7 @@ def service_broker(
         allow_auto_create_topics=False,
         apply_types=False,
         logger=None,
+        middlewares=spans.batch_middlewares(),
         **options,
     )
 
@@ -414,5 +331,6 @@ async def bury(
         data, type_name="DeadLetter", source=f"/garant/{service}", time_ms=record.timestamp, origin=origin
     )
     found[cloudevents.DEAD_LETTER_REASON] = reason
-    log.error("record.undecodable", service=service, origin=str(origin), reason=reason)
+    with spans.within(carry(found, cause_in(record, source_topic).trace)):
+        log.error("record.undecodable", service=service, origin=str(origin), reason=reason)
     await (await send(broker, settings.topic(DEAD_LETTERS), data, key=record.key, headers=found))

@@ -24,6 +24,15 @@ class HomeSettings(BaseSettings):
     home: Path = Path(".garant")
 
 
+class DatabaseSettings(BaseSettings):
+    """What holds for every service's database; environment variables `GARANT_DATABASE_...`."""
+
+    model_config = SettingsConfigDict(env_prefix="GARANT_DATABASE_", extra="ignore", env_ignore_empty=True)
+
+    wait_s: float = Field(default=0.0, ge=0)
+    """How long a service waits for its database at its start before it gives up with an error."""
+
+
 class KafkaSettings(BaseSettings):
     """The broker and how topics are laid out on it; environment variables `GARANT_KAFKA_...`."""
 

@@ -15,6 +15,9 @@ from msgspec import Struct
 from shared import facts, outcomes
 from shared.time import DAY
 
+MAX_RECORD_BYTES = 8 * 1024 * 1024
+"""Of a record on any topic."""
+
 
 class Spread(Enum):
     """What a topic's records are spread over, which decides its number of partitions."""

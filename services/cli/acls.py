@@ -32,6 +32,7 @@ _OPERATION = {
     "Write": ACLOperation.WRITE,
     "Create": ACLOperation.CREATE,
     "Describe": ACLOperation.DESCRIBE,
+    "DescribeConfigs": ACLOperation.DESCRIBE_CONFIGS,
 }
 _RESOURCE = {"topic": ResourceType.TOPIC, "group": ResourceType.GROUP}
 
@@ -74,16 +75,16 @@ def commands(settings: KafkaSettings) -> Iterator[str]:
         )
 
 
-def apply(settings: KafkaSettings) -> Applied:
-    """Gives every right that is not given yet; takes none away. Raises Refused without the right to alter the
-    cluster, NoAuthorizer."""
+def apply(settings: KafkaSettings, *, only_look: bool = False) -> Applied:
+    """Gives every right that is not given yet, or with `only_look` says which; takes none away. Raises
+    Refused without the right to alter the cluster, NoAuthorizer."""
     wanted = every_grant(settings)
     users = [user(settings, access.service) for access in ACCESSES]
     admin = KafkaAdminClient(**blocking_arguments(settings))
     try:
         held = {acl for name in users for acl in _held(admin, name)}
         new = [grant for grant in wanted if _acl(grant) not in held]
-        if new:
+        if new and not only_look:
             for _, error in admin.create_acls([_acl(grant) for grant in new])["failed"]:
                 raise error
     except ClusterAuthorizationFailedError as error:

@@ -33,9 +33,17 @@ _COMMANDS = {
         "Compare journal, topics and billing's books, by night.",
     ),
     "explain": ("services.cli.audit.explain:explain", "Why a credit was granted."),
+    "backup": (
+        "services.cli.backup.command:app",
+        "Copy the log to a folder while everything runs; restore it.",
+    ),
     "publish": ("services.cli.publish:publish", "Put facts on their topics."),
     "broker": ("services.cli.local.command:broker", "Run only the broker."),
-    "topics": ("services.cli.topics:topics", "Create the topics that are missing."),
+    "topics": ("services.cli.topics.command:app", "The topics: list, create, bring to the registry."),
+    "preflight": (
+        "services.cli.preflight.command:preflight",
+        "What would keep the services from starting; changes nothing.",
+    ),
     "asyncapi": ("services.cli.asyncapi.command:asyncapi", "Print the AsyncAPI document of every topic."),
     "probe": ("services.probe.command:app", "Run a probe agent."),
     "sla": ("services.sla.command:run", "Run the SLA service."),
@@ -44,6 +52,7 @@ _COMMANDS = {
     "desk": ("services.support.desk:app", "The work list of support; answer, classify, log work."),
     "notify": ("services.notify.command:app", "Run notify: warnings and notices in writing; its letters."),
     "forget": ("services.cli.forget:forget", "Erase a person; what was concluded stays as it is."),
+    "trial": ("services.cli.trial.command:app", "Run Kafka or PostgreSQL of a trial in a cluster."),
     "mailbox": ("services.cli.mail.command:mailbox", "Run a local mail server, for trying things out."),
 }
 """Name, where it is, what it does. A command is imported when it is called: `garant replay` needs no broker
@@ -89,8 +98,8 @@ app = typer.Typer(
 
 def run() -> None:
     """The command line; what only a person can mend ends it with a message and exit status 1."""
-    logs.configure()
     try:
+        logs.configure()
         app()
     except NeedsAPerson as error:
         _give_up(str(error))

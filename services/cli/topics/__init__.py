@@ -1,0 +1,1 @@
+"""`garant topics`: the topics of a broker, made, compared and brought to the registry."""
