@@ -11,12 +11,12 @@ import errno
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 import msgspec
 import uvicorn
 from faststream.asgi import AsgiResponse, get
-from faststream.asgi.types import ASGIApp
+from faststream.asgi.types import ASGIApp, Receive, Scope, Send
 from prometheus_client import make_asgi_app
 
 from shared.errors import NeedsAPerson
@@ -29,9 +29,18 @@ class PortTaken(NeedsAPerson):
     """Another process listens on the port."""
 
 
-def routes(live: Callable[[], bool], ready: Callable[[], bool]) -> list[tuple[str, ASGIApp]]:
-    """GET /live and /ready (200 or 503, {"ok": ...}) and /metrics (Prometheus)."""
-    return [("/live", json_route(live)), ("/ready", json_route(ready)), ("/metrics", make_asgi_app())]
+def routes(
+    live: Callable[[], bool], ready: Callable[[], bool], tell: Callable[[], Awaitable[None]]
+) -> list[tuple[str, ASGIApp]]:
+    """GET /live and /ready (200 or 503, {"ok": ...}) and /metrics (Prometheus), for which `tell` first sets
+    the gauges that are read from the service's state."""
+    plain: ASGIApp = make_asgi_app()
+
+    async def told(scope: Scope, receive: Receive, send: Send) -> None:
+        await tell()
+        await plain(scope, receive, send)
+
+    return [("/live", json_route(live)), ("/ready", json_route(ready)), ("/metrics", told)]
 
 
 def json_route(answer: Callable[[], object]) -> ASGIApp:

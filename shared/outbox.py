@@ -20,11 +20,14 @@ from sqlalchemy import Connection, Engine
 from shared.cloudevents import Origin, headers
 from shared.codec import decode_fact
 from shared.database import RELAYING, try_lock
+from shared.facts import Fact
 from shared.failpoints import reach
 from shared.kafka import send
 from shared.rights import WITHDRAWN, told
 from shared.settings import KafkaSettings
 from shared.topics import TOPIC_OF, Topic, key_of
+from shared.tracing import spans
+from shared.tracing.context import Trace, begun, carry
 
 log = structlog.get_logger()
 
@@ -39,6 +42,10 @@ class Outgoing(Struct, frozen=True):
     key: bytes | None
     value: bytes
     headers: dict[str, str]
+    fact: Fact
+    trace: Trace
+    since: int
+    """When what the fact tells came to us (ms)."""
 
 
 Publish = Callable[[Outgoing], Awaitable[None]]
@@ -55,7 +62,9 @@ def outgoing(stream: str, service: str, sequence: int, said_at: int, value: byte
         time_ms=said_at,
         origin=Origin(stream, 0, sequence),
     )
-    return Outgoing(sequence, TOPIC_OF[type(fact)], key_of(fact), value, found)
+    own = carry(found, begun(f"{stream}/0/{sequence}", value))
+    since = min(said_at, getattr(fact, "received_at", said_at))
+    return Outgoing(sequence, TOPIC_OF[type(fact)], key_of(fact), value, found, fact, own, since)
 
 
 async def relay(
@@ -81,7 +90,7 @@ async def relay(
             for one in found:
                 await publish(one)  # one after another: what comes out of order is taken for a repeat
                 reach("outbox.published")
-                log.info("fact.published", sequence=one.sequence, topic=one.topic.name)
+                _tell(one)
             progress()
             if found:
                 await _whole(_in_transaction, connection, mark_sent, [one.sequence for one in found])
@@ -110,6 +119,20 @@ def publishing(broker: KafkaBroker, kafka: KafkaSettings, progress: Callable[[],
                 await asyncio.sleep(1)
 
     return publish
+
+
+def _tell(one: Outgoing) -> None:
+    """Here the trace begins: it reaches from when a mail or a person told us to when the log has it."""
+    spans.tell(
+        f"say {type(one.fact).__name__}",
+        one.trace,
+        None,
+        one.since,
+        kind="producer",
+        attributes=spans.about(one.fact) | {"topic": one.topic.name},
+    )
+    with spans.within(one.trace):
+        log.info("fact.published", sequence=one.sequence, topic=one.topic.name)
 
 
 def _lead(connection: Connection) -> bool:

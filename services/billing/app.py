@@ -7,28 +7,31 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import structlog
 from sqlalchemy import Engine
 
 from services.billing import metrics
 from services.billing.api import build_api
-from services.billing.consumer import subscribe
+from services.billing.consumer import TAKEN, subscribe
+from services.billing.counting import count_books, count_outbox
 from services.billing.database import BOOKS
-from services.billing.holding import held_amounts, held_now
 from services.billing.issuing import issue_due
 from services.billing.relay import mark_sent, waiting
 from services.billing.settings import TOKEN, BillingSettings
-from services.billing.statements import invoiced_after_end, owed_now, quarantined
 from shared.calendar import local_date
 from shared.database import Clock, migrate, open_engine, own_file, reading, wall_clock
 from shared.health import Pulse, check_port
+from shared.lag import tell_lag
 from shared.outbox import publishing, relay
 from shared.running import Connection, run
-from shared.settings import KafkaSettings
+from shared.settings import DatabaseSettings, KafkaSettings
 from shared.tokens import service_token
 
 log = structlog.get_logger()
+
+_COUNT_EVERY_S = 5.0
 
 
 async def serve(
@@ -41,7 +44,7 @@ async def serve(
     check_port(settings.host, settings.port, "GARANT_BILLING_PORT")
     engine = open_engine(settings.engine_url(home), BOOKS)
     with own_file(engine, BOOKS):
-        await asyncio.to_thread(migrate, engine, BOOKS)
+        await asyncio.to_thread(migrate, engine, BOOKS, DatabaseSettings().wait_s)
         await _run(settings, kafka, engine, service_token(TOKEN, settings.token, home), clock)
     engine.dispose()
 
@@ -56,6 +59,7 @@ async def _run(
         "booking": kept.hold(),
         "relay": _relay(settings, engine, kept, clock, pulse),
         "issuing": _issue(settings, engine, clock, pulse),
+        "counting": _count(kafka, engine, subscriber, clock, pulse),
     }
     await run(BOOKS, api, (settings.host, settings.port), parts, kept)
 
@@ -91,8 +95,18 @@ def _issue_once(settings: BillingSettings, engine: Engine, clock: Clock) -> list
     issued = issue_due(engine, local_date(clock(), settings.zone), settings.rules, clock)
     metrics.INVOICES.inc(len(issued))
     with reading(engine) as connection:
-        metrics.QUARANTINED.set(len(quarantined(connection)))
-        held = held_now(connection)
-        metrics.NEEDS_PERSON.set(len(owed_now(connection)) + len(invoiced_after_end(connection)))
-    metrics.tell_held(held_amounts(held), len(held))
+        count_books(connection, clock())
     return issued
+
+
+async def _count(kafka: KafkaSettings, engine: Engine, subscriber: Any, clock: Clock, pulse: Pulse) -> None:
+    while True:
+        await asyncio.to_thread(_count_once, engine, clock)
+        await tell_lag(metrics.LAG, subscriber, kafka, TAKEN)
+        pulse.beat("counting")
+        await asyncio.sleep(_COUNT_EVERY_S)
+
+
+def _count_once(engine: Engine, clock: Clock) -> None:
+    with reading(engine) as connection:
+        count_outbox(connection, clock())

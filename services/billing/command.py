@@ -17,6 +17,7 @@ from services.billing.app import serve
 from services.billing.settings import TOKEN, BillingSettings
 from shared.calling import Service, part, table
 from shared.settings import HomeSettings, KafkaSettings
+from shared.tracing.process import begin
 
 app = typer.Typer(
     no_args_is_help=False,
@@ -47,6 +48,7 @@ def billing(context: typer.Context, port: Port = None) -> None:
 def run(port: Port = None) -> None:
     """Run the billing service until it is stopped."""
     settings = BillingSettings() if port is None else BillingSettings(port=port)
+    begin("billing")
     asyncio.run(serve(settings, KafkaSettings(), HomeSettings().home))
 
 

@@ -32,6 +32,8 @@ from shared.outcomes import QuotaRestored
 from shared.places import Places
 from shared.settings import KafkaSettings
 from shared.topics import CREDITS, QUOTA
+from shared.tracing import spans
+from shared.tracing.context import cause_in
 
 log = structlog.get_logger()
 
@@ -103,16 +105,26 @@ async def _take(
         metrics.CREDITS.labels("dead").inc()
         return
     origin = str(Origin(CREDITS.name, record.partition, record.offset))
-    result = await asyncio.to_thread(book, engine, credit, origin, clock, caps)
-    reach("billing.inbox.booked")
-    metrics.CREDITS.labels(result).inc()
-    log.log(
-        _LEVELS.get(result, logging.INFO),
-        f"billing.credit.{result}",
-        account=credit.account,
-        credit=credit.credit,
-        revision=credit.revision,
-        journal=f"{credit.journal.partition}/{credit.journal.offset}/{credit.journal.index}",
+    cause = cause_in(record, CREDITS.name)
+    own = cause.trace.then("billing", "book")
+    with spans.within(own):
+        result = await asyncio.to_thread(book, engine, credit, origin, clock, caps)
+        reach("billing.inbox.booked")
+        metrics.CREDITS.labels(result).inc()
+        about: dict[str, str | int] = {
+            "account": credit.account,
+            "credit": credit.credit,
+            "revision": credit.revision,
+            "journal": f"{credit.journal.partition}/{credit.journal.offset}/{credit.journal.index}",
+        }
+        log.log(_LEVELS.get(result, logging.INFO), f"billing.credit.{result}", **about)
+    spans.tell(
+        "book credit",
+        own,
+        cause.parent,
+        record.timestamp,
+        kind="consumer",
+        attributes={**about, "result": result},
     )
 
 
@@ -126,13 +138,24 @@ async def _take_warning(
         metrics.WARNINGS.labels("dead").inc()
         return
     if warning is not None:
-        result = await asyncio.to_thread(note, engine, warning, clock)
-        reach("billing.inbox.noted")
-        metrics.WARNINGS.labels(result).inc()
-        log.info(
-            f"billing.warning.{result}",
-            account=warning.account,
-            subscription=warning.subscription,
-            percent=warning.percent,
-            restored=isinstance(warning, QuotaRestored),
+        cause = cause_in(record, QUOTA.name)
+        own = cause.trace.then("billing", "note")
+        with spans.within(own):
+            result = await asyncio.to_thread(note, engine, warning, clock)
+            reach("billing.inbox.noted")
+            metrics.WARNINGS.labels(result).inc()
+            about: dict[str, str | int] = {
+                "account": warning.account,
+                "subscription": warning.subscription,
+                "percent": warning.percent,
+                "restored": isinstance(warning, QuotaRestored),
+            }
+            log.info(f"billing.warning.{result}", **about)
+        spans.tell(
+            "note warning",
+            own,
+            cause.parent,
+            record.timestamp,
+            kind="consumer",
+            attributes={**about, "result": result},
         )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from shared.process_metrics import tell_process
+
 REGISTRY = CollectorRegistry()
+tell_process(REGISTRY, "billing")
 
 CREDITS = Counter(
     "garant_billing_credit_records",
@@ -27,6 +28,36 @@ PUBLISHED = Counter(
 )
 UNSENT = Gauge(
     "garant_billing_outbox_unsent", "Facts of subscriptions not yet acknowledged.", registry=REGISTRY
+)
+OUTBOX_OLDEST = Gauge(
+    "garant_billing_outbox_oldest_seconds",
+    "Since when the oldest of those facts waits; 0 where none does.",
+    registry=REGISTRY,
+)
+LAG = Gauge(
+    "garant_billing_lag_records",
+    "Records this instance has still to read, of the partitions it has.",
+    ["topic"],
+    registry=REGISTRY,
+)
+GRANTED = Gauge(
+    "garant_billing_credits", "Credits in the ledger by currency.", ["currency"], registry=REGISTRY
+)
+GRANTED_AMOUNT = Gauge(
+    "garant_billing_credits_hundredths",
+    "What all credits in the ledger come to after their revisions, in hundredths of each currency.",
+    ["currency"],
+    registry=REGISTRY,
+)
+QUARANTINE_OLDEST = Gauge(
+    "garant_billing_quarantine_oldest_seconds",
+    "Since when the oldest record is in quarantine; 0 where none is.",
+    registry=REGISTRY,
+)
+HELD_OLDEST = Gauge(
+    "garant_billing_held_oldest_seconds",
+    "Since when the credit held longest waits; 0 where none does.",
+    registry=REGISTRY,
 )
 QUARANTINED = Gauge(
     "garant_billing_quarantined", "Records in quarantine that wait for a person.", registry=REGISTRY
@@ -50,11 +81,3 @@ for _result in ("booked", "held", "repeat", "quarantined", "dead"):
     CREDITS.labels(_result)
 for _result in ("noted", "repeat", "dead"):
     WARNINGS.labels(_result)
-
-
-def tell_held(amounts: Mapping[str, int], count: int) -> None:
-    """Sets what is held now: `count` credits, in each currency `amounts` (hundredths)."""
-    HELD.set(count)
-    HELD_AMOUNT.clear()
-    for currency, amount in amounts.items():
-        HELD_AMOUNT.labels(currency).set(amount)

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from services.notify import metrics
 from services.notify.api import build_api
 from services.notify.bulletin_routes import add_bulletins
-from services.notify.consumer import subscribe
+from services.notify.consumer import FACTS, OUTCOMES, subscribe
 from services.notify.database import LETTERS, began_at
 from services.notify.listings import standing
 from services.notify.office import keep_writing
@@ -35,10 +35,11 @@ from shared.database import (
     writing,
 )
 from shared.health import Pulse, check_port
+from shared.lag import tell_lag
 from shared.mail.mailbox import State
 from shared.mail.outbox import deliver
 from shared.running import Connection, Part, run
-from shared.settings import KafkaSettings
+from shared.settings import DatabaseSettings, KafkaSettings
 from shared.time import SECOND
 from shared.tokens import caller_token, service_token
 
@@ -55,7 +56,7 @@ async def serve(
     check_port(settings.host, settings.port, "GARANT_NOTIFY_PORT")
     engine = open_engine(settings.engine_url(home), LETTERS)
     with own_file(engine, LETTERS):
-        await asyncio.to_thread(migrate, engine, LETTERS)
+        await asyncio.to_thread(migrate, engine, LETTERS, DatabaseSettings().wait_s)
         await _run(settings, kafka, engine, home, clock)
     engine.dispose()
 
@@ -84,7 +85,7 @@ async def _run(
     parts: dict[str, Part] = {
         "taking": kept.hold(lambda: asyncio.to_thread(check_same_broker, engine, kafka)),
         "writing": keep_writing(engine, settings, support_token, clock, wake, written, beating("writing")),
-        "counting": _count(engine, clock, own_mail, beating("counting")),
+        "counting": _count(kafka, engine, subscriber, clock, own_mail, beating("counting")),
     }
     if (relay := settings.relay()) is not None:
         parts["sending"] = deliver(
@@ -105,7 +106,14 @@ def _rules(engine: Engine, settings: NotifySettings, clock: Clock) -> Rules:
         return Rules(began_at(connection, clock), int(settings.gather_s * SECOND))
 
 
-async def _count(engine: Engine, clock: Clock, own_mail: State, progress: Callable[[], None]) -> None:
+async def _count(
+    kafka: KafkaSettings,
+    engine: Engine,
+    subscriber: Any,
+    clock: Clock,
+    own_mail: State,
+    progress: Callable[[], None],
+) -> None:
     """Shows what stands in the database as metrics."""
     while True:
         by_state, unwritten, oldest_s = await asyncio.to_thread(_standing, engine, clock)
@@ -115,6 +123,7 @@ async def _count(engine: Engine, clock: Clock, own_mail: State, progress: Callab
             metrics.UNWRITTEN.labels(name).set(number)
         metrics.OLDEST_WAITING.set(oldest_s)
         metrics.MAILBOX_UP.set(own_mail.connected)
+        await tell_lag(metrics.LAG, subscriber, kafka, (*OUTCOMES, *FACTS))
         progress()
         await asyncio.sleep(_COUNT_EVERY_S)
 

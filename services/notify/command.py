@@ -12,6 +12,7 @@ from services.notify.app import serve
 from services.notify.settings import TOKEN, NotifySettings
 from shared.calling import Service, part, table
 from shared.settings import HomeSettings, KafkaSettings
+from shared.tracing.process import begin
 
 app = typer.Typer(
     no_args_is_help=False,
@@ -33,6 +34,7 @@ def notify(context: typer.Context, port: Port = None) -> None:
 def run(port: Port = None) -> None:
     """Run the notify service until it is stopped."""
     settings = NotifySettings() if port is None else NotifySettings(port=port)
+    begin("notify")
     asyncio.run(serve(settings, KafkaSettings(), HomeSettings().home))
 
 

@@ -35,6 +35,8 @@ from shared.topics import (
     TICKET_EVENTS,
     Topic,
 )
+from shared.tracing import spans
+from shared.tracing.context import cause_in
 
 log = structlog.get_logger()
 
@@ -104,7 +106,10 @@ def _take(engine: Engine, found: Sequence[Found], rules: Rules, clock: Clock) ->
     with writing(engine) as connection:
         taken = take(connection, found, rules, clock())
         reach("notify.log.taking")
-        return taken
+    for one, result in zip(found, taken, strict=True):
+        if result == "taken" and one.record is not None and one.cause is not None:
+            spans.tell_taken("notify", one.cause, one.appended_at, one.record)
+    return taken
 
 
 async def _found(broker: KafkaBroker, kafka: KafkaSettings, topic: Topic, record: Any) -> Found:
@@ -121,7 +126,10 @@ async def _found(broker: KafkaBroker, kafka: KafkaSettings, topic: Topic, record
         taken = fact_of(data)
     if taken is None:
         metrics.RECORDS.labels("unused").inc()
-    return Found(topic.name, record.partition, record.offset, _recorded_at(record), taken)
+    cause = cause_in(record, topic.name)
+    return Found(
+        topic.name, record.partition, record.offset, _recorded_at(record), taken, record.timestamp, cause
+    )
 
 
 def outcome_of(topic: Topic, data: bytes) -> Taken:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from shared.process_metrics import tell_process
+
 REGISTRY = CollectorRegistry()
+tell_process(REGISTRY, "notify")
 
 RECORDS = Counter(
     "garant_notify_records",
     "Records read, by what became of them: taken, repeat, unused, dead.",
     ["result"],
+    registry=REGISTRY,
+)
+LAG = Gauge(
+    "garant_notify_lag_records",
+    "Records this instance has still to read, of the partitions it has.",
+    ["topic"],
     registry=REGISTRY,
 )
 OCCASIONS = Counter(

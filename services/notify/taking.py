@@ -20,6 +20,7 @@ from shared import facts, outcomes
 from shared.codec import encode
 from shared.database import lock_id
 from shared.time import Instant
+from shared.tracing.context import Cause
 
 Result = Literal["taken", "repeat"]
 
@@ -44,6 +45,9 @@ class Found(Struct, frozen=True):
     offset: int
     recorded_at: Instant
     record: Taken
+    appended_at: int = 0
+    cause: Cause | None = None
+    """The trace it stands in."""
 
 
 class Rules(Struct, frozen=True):

@@ -16,6 +16,7 @@ from services.probe.config import Configuration, load
 from services.probe.icmp import PingNotPermitted, open_socket
 from services.probe.probing import Probe, Probing, probes_of, reference_probes
 from services.probe.verdict import Verdict
+from shared.tracing.process import begin
 from shared.yaml_files import ConfigurationInvalid
 
 app = typer.Typer(
@@ -43,6 +44,7 @@ def probe(
     if config is None or location is None:
         raise typer.BadParameter("--config FILE and --location NAME are needed, or the command `check`")
     try:
+        begin("probe", location, traced=False)
         asyncio.run(serve(config, location, host, port))
     except (ConfigurationInvalid, AgentRefused) as error:
         _fail(error)

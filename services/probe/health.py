@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import uvicorn
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -22,6 +22,14 @@ _STILL_S = 10.0
 def application(agent: Agent, outbox: Outbox, metrics: Metrics) -> Starlette:
     """The HTTP side. /live is 503 once the scheduling loop stands still for 10 s; /ready while results can
     neither be published nor put on disk."""
+
+    metrics.agent.info({"location": agent.location})
+    counted = {metrics.dropped: 0, metrics.torn: 0}
+
+    def count(counter: Counter, number: int) -> None:
+        """Brings `counter` up to what the outbox has counted by itself."""
+        counter.inc(number - counted[counter])
+        counted[counter] = number
 
     async def live(_: Request) -> Response:
         still_s = time.monotonic() - agent.ticked_at
@@ -45,8 +53,8 @@ def application(agent: Agent, outbox: Outbox, metrics: Metrics) -> Starlette:
     async def measures(_: Request) -> Response:
         metrics.running.set(agent.running)
         metrics.spooled.set(len(outbox.spool))
-        metrics.dropped.set(outbox.spool.dropped + outbox.overflowed)
-        metrics.torn.set(outbox.spool.torn)
+        count(metrics.dropped, outbox.spool.dropped + outbox.overflowed)
+        count(metrics.torn, outbox.spool.torn)
         metrics.kafka_away.set(outbox.away)
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 

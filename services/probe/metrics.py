@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+
+from shared.process_metrics import tell_process
 
 START_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
 
@@ -12,6 +14,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        tell_process(self.registry, "probe")
+        self.agent = Info("garant_probe", "Which location this agent stands at.", registry=self.registry)
         self.results = Counter(
             "garant_probe_results",
             "Results by outcome, as published.",
@@ -56,14 +60,14 @@ class Metrics:
         self.spooled = Gauge(
             "garant_probe_spool_records", "Results waiting on disk or in memory.", registry=self.registry
         )
-        self.dropped = Gauge(
+        self.dropped = Counter(
             "garant_probe_dropped_records",
-            "Results given up since the agent started because a bound was reached.",
+            "Results given up because a bound was reached.",
             registry=self.registry,
         )
-        self.torn = Gauge(
+        self.torn = Counter(
             "garant_probe_spool_torn_records",
-            "Damaged spool records left out since the agent started.",
+            "Damaged spool records left out.",
             registry=self.registry,
         )
         self.kafka_away = Gauge(

@@ -9,6 +9,7 @@ import typer
 
 from services.sla.app.service import SlaSettings, serve
 from shared.settings import KafkaSettings
+from shared.tracing.process import begin
 
 
 def run(
@@ -16,4 +17,5 @@ def run(
 ) -> None:
     """Folds probe results into states, and all facts into months and credits."""
     settings = SlaSettings() if port is None else SlaSettings(port=port)
+    begin("sla", settings.instance)
     asyncio.run(serve(settings, KafkaSettings()))

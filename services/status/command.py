@@ -11,6 +11,7 @@ import typer
 from services.status.configuration import load
 from services.status.settings import StatusSettings
 from shared.settings import HomeSettings, KafkaSettings
+from shared.tracing.process import begin
 
 Port = Annotated[int | None, typer.Option(help="Port of the pages.", min=1, max=65_535)]
 Workers = Annotated[int | None, typer.Option(help="Processes that serve.", min=1, max=64)]
@@ -22,6 +23,7 @@ def serve(port: Port = None) -> None:
     from services.status.app import serve as run  # `garant status` alone needs no broker's client
 
     settings = StatusSettings() if port is None else StatusSettings(port=port)
+    begin("status")
     asyncio.run(run(settings, KafkaSettings(), HomeSettings().home))
 
 

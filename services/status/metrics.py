@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from shared.process_metrics import tell_process
+
 REGISTRY = CollectorRegistry()
+tell_process(REGISTRY, "status")
 
 PAGES = Counter("garant_status_files", "Files written anew.", registry=REGISTRY)
 WRITING_SECONDS = Histogram(

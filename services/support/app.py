@@ -15,8 +15,9 @@ from typing import Any
 import structlog
 from sqlalchemy import Engine
 
+from services.support import metrics
 from services.support.api import build_api
-from services.support.consumer import caught_up, subscribe
+from services.support.consumer import TAKEN, caught_up, subscribe
 from services.support.counting import count
 from services.support.database import DESK
 from services.support.mail_in import mailbox_wrong, watch_mailbox
@@ -26,12 +27,13 @@ from services.support.smtp_in import listen
 from services.support.tables import letters, positions
 from shared.database import Clock, migrate, open_engine, own_file, reading, wall_clock
 from shared.health import Pulse, check_port
+from shared.lag import tell_lag
 from shared.mail.mailbox import State
 from shared.mail.outbox import deliver
 from shared.outbox import publishing, relay
 from shared.places import read
 from shared.running import Connection, Part, run
-from shared.settings import KafkaSettings
+from shared.settings import DatabaseSettings, KafkaSettings
 from shared.tokens import service_token
 
 log = structlog.get_logger()
@@ -54,7 +56,7 @@ async def serve(
             check_port(settings.mail_in_host, port, f"GARANT_SUPPORT_{name}")
     engine = open_engine(settings.engine_url(home), DESK)
     with own_file(engine, DESK):
-        await asyncio.to_thread(migrate, engine, DESK)
+        await asyncio.to_thread(migrate, engine, DESK, DatabaseSettings().wait_s)
         await _run(settings, kafka, engine, service_token(TOKEN, settings.token, home), clock)
     engine.dispose()
 
@@ -72,7 +74,7 @@ async def _run(
     parts: dict[str, Part] = {
         "taking outcomes": kept.hold(),
         "relay": _relay(settings, engine, kept, clock, pulse),
-        "counting": _count(engine, pulse),
+        "counting": _count(kafka, engine, subscriber, clock, pulse),
     }
     if settings.imap_host:
         parts["mailbox"] = watch_mailbox(engine, settings, clock, mailbox, go, _beat(pulse, "mailbox"))
@@ -132,8 +134,9 @@ async def _relay(
     )
 
 
-async def _count(engine: Engine, pulse: Pulse) -> None:
+async def _count(kafka: KafkaSettings, engine: Engine, subscriber: Any, clock: Clock, pulse: Pulse) -> None:
     while True:
-        await asyncio.to_thread(count, engine)
+        await asyncio.to_thread(count, engine, clock())
+        await tell_lag(metrics.LAG, subscriber, kafka, TAKEN)
         pulse.beat("counting")
         await asyncio.sleep(_COUNT_EVERY_S)

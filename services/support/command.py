@@ -12,6 +12,7 @@ from services.support.calling import ask
 from services.support.settings import SupportSettings
 from shared.calling import part, plain, table
 from shared.settings import HomeSettings, KafkaSettings
+from shared.tracing.process import begin
 
 app = typer.Typer(
     no_args_is_help=False,
@@ -43,6 +44,7 @@ def run(port: Port = None) -> None:
     from services.support.app import serve  # here, so that other commands start without a broker's client
 
     settings = SupportSettings() if port is None else SupportSettings(port=port)
+    begin("support")
     asyncio.run(serve(settings, KafkaSettings(), HomeSettings().home))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import structlog
@@ -32,6 +33,8 @@ from shared.kafka import Batch, bury, commit_taken, into, subscribe_batches
 from shared.places import Places, move, place_of, read
 from shared.settings import KafkaSettings
 from shared.topics import DEADLINES, QUOTA, SUBSCRIPTION_EVENTS, Topic
+from shared.tracing import spans
+from shared.tracing.context import Cause, cause_in
 
 log = structlog.get_logger()
 
@@ -46,6 +49,9 @@ class Found(Struct, frozen=True):
     partition: int
     offset: int
     value: SubscriptionFact | Deadline | Quota | None
+    appended_at: int = 0
+    cause: Cause | None = None
+    """The trace it stands in."""
 
 
 def subscribe(
@@ -96,6 +102,7 @@ def subscribe(
 
 def take_records(engine: Engine, settings: SupportSettings, found: Sequence[Found], clock: Clock) -> None:
     """Notes what the records say and moves the positions, in one transaction; repeats change nothing."""
+    taken: list[tuple[Found, str | None]] = []
     with writing(engine) as connection:
         # Requests first and in one order, as everybody locks them; then the places.
         for ticket in sorted(
@@ -111,10 +118,16 @@ def take_records(engine: Engine, settings: SupportSettings, found: Sequence[Foun
                 metrics.RECORDS.labels(one.topic.name, "repeat").inc()
                 continue
             reached[place] = one.offset
-            metrics.RECORDS.labels(one.topic.name, _note(connection, settings, one, reached, clock)).inc()
+            result, letter = _note(connection, settings, one, reached, clock)
+            metrics.RECORDS.labels(one.topic.name, result).inc()
+            if result == "taken":
+                taken.append((one, letter))
         reach("support.log.noting")
         move(connection, positions, reached)
         reach("support.log.taking")
+    for one, letter in taken:
+        if one.cause is not None:
+            spans.tell_taken("support", one.cause, one.appended_at, one.value, acknowledgement=letter)
 
 
 async def caught_up(consumer: Any, kafka: KafkaSettings, engine: Engine) -> None:
@@ -150,26 +163,29 @@ async def _read(broker: KafkaBroker, kafka: KafkaSettings, record: Any) -> Found
         reach("support.log.buried")
         metrics.RECORDS.labels(topic.name, "dead").inc()
         value = None
-    return Found(topic, record.partition, record.offset, value)
+    cause = cause_in(record, topic.name)
+    return Found(topic, record.partition, record.offset, value, record.timestamp, cause)
 
 
 def _note(
     connection: Connection, settings: SupportSettings, one: Found, reached: dict[str, int], clock: Clock
-) -> str:
+) -> tuple[str, str | None]:
+    """What became of the record, and of the acknowledgement if one was due."""
     if one.value is None:
-        return "skipped"
+        return "skipped", None
     if isinstance(one.value, SubscriptionFact):
         note_subscription(connection, one.value)
-        return "taken"
+        return "taken", None
     stream = stream_of(one.topic.name, one.value.journal)
     if (at := reached_in(one.value.journal)) <= reached.get(stream, -1):
-        return "repeat"
+        return "repeat", None
     reached[stream] = at
     if isinstance(one.value, Quota):
         note_quota(connection, one.value)
-        return "taken"
-    result = note_deadline(connection, settings, one.value, clock)
-    if result is not None:
-        metrics.ACKNOWLEDGEMENTS.labels(result).inc()
-        log.info("support.acknowledgement", ticket=one.value.ticket, result=result)
-    return "taken"
+        return "taken", None
+    letter = note_deadline(connection, settings, one.value, clock)
+    if letter is not None:
+        metrics.ACKNOWLEDGEMENTS.labels(letter).inc()
+        with nullcontext() if one.cause is None else spans.within(one.cause.trace):
+            log.info("support.acknowledgement", ticket=one.value.ticket, result=letter)
+    return "taken", letter

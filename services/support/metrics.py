@@ -9,9 +9,14 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from services.support.acknowledgements import Result
 from services.support.intake import State
 from shared.mail.letters import Standing
+from shared.process_metrics import tell_process
 from shared.topics import DEADLINES, QUOTA, SUBSCRIPTION_EVENTS
 
+RESPONSES = ("waiting", "at-risk", "missed", "met", "late")
+QUOTA_USED = ("left", "warned", "used-up")
+
 REGISTRY = CollectorRegistry()
+tell_process(REGISTRY, "support")
 
 MAILS = Counter(
     "garant_support_mails",
@@ -40,8 +45,47 @@ PUBLISHED = Counter(
     "garant_support_facts_published", "Facts of requests the broker acknowledged.", registry=REGISTRY
 )
 UNSENT = Gauge("garant_support_outbox_unsent", "Facts of requests not yet acknowledged.", registry=REGISTRY)
+OUTBOX_OLDEST = Gauge(
+    "garant_support_outbox_oldest_seconds",
+    "Since when the oldest of those facts waits; 0 where none does.",
+    registry=REGISTRY,
+)
+LAG = Gauge(
+    "garant_support_lag_records",
+    "Records this instance has still to read, of the partitions it has.",
+    ["topic"],
+    registry=REGISTRY,
+)
+OLDEST_WAITING = Gauge(
+    "garant_support_oldest_waiting_seconds",
+    "Since when the oldest letter waits that the relay does not have yet; 0 where none does.",
+    registry=REGISTRY,
+)
+QUARANTINE_OLDEST = Gauge(
+    "garant_support_quarantine_oldest_seconds",
+    "Since when the oldest mail is in quarantine; 0 where none is.",
+    registry=REGISTRY,
+)
+REQUESTS = Gauge(
+    "garant_support_requests",
+    "Open requests by their first response: waiting, at-risk, missed (none yet), met, late (given).",
+    ["response"],
+    registry=REGISTRY,
+)
+NEXT_DEADLINE = Gauge(
+    "garant_support_next_deadline_timestamp_seconds",
+    "When the next first response is due that is neither given nor missed; NaN where none is.",
+    registry=REGISTRY,
+)
+QUOTAS = Gauge(
+    "garant_support_quotas",
+    "Subscriptions that have not ended, by how much of this year's quota is used: left, warned, used-up.",
+    ["used"],
+    registry=REGISTRY,
+)
 OPEN = Gauge("garant_support_requests_open", "Requests that are open.", registry=REGISTRY)
 
+NEXT_DEADLINE.set(float("nan"))
 for _state in get_args(State):
     MAILS.labels(_state)
 for _result in get_args(Result):

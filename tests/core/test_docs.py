@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings
 
 from services.cli.audit.reconcile_kinds import KINDS
 from services.cli.audit.replay import replay_lines
-from shared import facts, outcomes, terms
+from shared import facts, logs, outcomes, terms
 from shared.codec import decode_fact
 from shared.topics import TOPICS, Spread
 
@@ -36,8 +36,9 @@ def section(page: Path, title: str) -> str:
 
 
 def settings_variables() -> dict[str, str]:
-    """Every environment variable of the pydantic settings classes, with its default as the page shows it."""
-    found: dict[str, str] = {}
+    """Every environment variable of the pydantic settings classes, and the one that is read before them, with
+    its default as the page shows it."""
+    found = {logs.LEVEL: logs.DEFAULT}
     for path in [*(ROOT / "services").rglob("*.py"), *(ROOT / "shared").glob("*.py")]:
         if "SettingsConfigDict(" not in path.read_text():
             continue

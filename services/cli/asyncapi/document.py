@@ -22,6 +22,7 @@ from shared.money import Amount
 from shared.outcomes import JournalEntry
 from shared.time import Instant
 from shared.topics import DEAD_LETTERS, TOPICS, Spread, Topic
+from shared.tracing.context import TRACEPARENT
 
 JOURNALLED: tuple[type[Any], ...] = (
     *get_args(TargetFact),
@@ -54,6 +55,12 @@ _HEADERS = {
             "pattern": r"^.+/\d+/\d+/\d+$",
             "description": "STREAM/PARTITION/OFFSET/STEP of what the record follows from: readers keep the "
             "highest they have taken of a stream and drop the rest.",
+        },
+        TRACEPARENT: {
+            "type": "string",
+            "pattern": "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}",
+            "description": "W3C Trace Context: the trace the record stands in, and the span of its being "
+            "said. Derived from what the record follows from; a record without one begins a trace.",
         },
     },
     "required": ["ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "content-type"],

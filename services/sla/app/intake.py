@@ -14,9 +14,10 @@ from typing import Any
 import structlog
 from aiokafka import TopicPartition as Place
 from faststream.kafka import KafkaBroker, TopicPartition
+from msgspec import Struct
 
 from services.sla import promises
-from services.sla.app import metrics
+from services.sla.app import metrics, traced
 from services.sla.app.ownership import check_history, die
 from shared.appending import ToAppend, append
 from shared.cloudevents import ORIGIN, Origin, headers, origin_of
@@ -24,6 +25,7 @@ from shared.codec import encode, is_object, type_of
 from shared.facts import ClockAdvanced
 from shared.failpoints import reach
 from shared.kafka import FACT_BYTES, Batch, bury, subscribe_batches
+from shared.lag import ends_of
 from shared.outcomes import Source
 from shared.rights import told
 from shared.settings import KafkaSettings
@@ -36,6 +38,8 @@ from shared.topics import (
     UPTIME_CHANGES,
     Topic,
 )
+from shared.tracing import spans
+from shared.tracing.context import Cause, begun, carry, cause_in
 
 log = structlog.get_logger()
 
@@ -49,6 +53,17 @@ _TOPIC_BY_TYPE = {record.__name__: topic for topic in TOPICS for record in topic
 def now_ms() -> int:
     """The wall clock (ms), read only where the journal is written."""
     return time.time_ns() // 1_000_000
+
+
+class _News(Struct, frozen=True):
+    """A fact for the journal; what is None or 0 it has when it comes from no topic but from the clock."""
+
+    fact: bytes
+    type_name: str
+    source: Source | None = None
+    origin: Origin | None = None
+    cause: Cause | None = None
+    appended_at: int = 0
 
 
 class Intake:
@@ -112,13 +127,22 @@ class Intake:
             subscriber, self._subscriber = self._subscriber, None
             await subscriber.stop()
 
+    async def behind(self) -> dict[str, int]:
+        """How many records of each topic it has not looked at yet."""
+        behind = dict.fromkeys((topic.name for topic in self._logical.values()), 0)
+        ends = {} if self._subscriber is None else await ends_of(self._subscriber.consumer)
+        for place, end in ends.items():
+            topic = self._logical[place.topic].name
+            behind[topic] += max(0, end - 1 - self._sources.get(f"{topic}/{place.partition}", -1))
+        return behind
+
     async def tick(self, due: int) -> bool:
         """Writes that time went on, once the clock has reached `due` (ms). Returns whether it had."""
         async with self._lock:
             if self._clock() < due:
                 return False
             data = encode(ClockAdvanced())
-            await self._write([(data, None, None, "ClockAdvanced")])
+            await self._write([_News(data, "ClockAdvanced")])
             reach("sla.journal.ticked")
         metrics.ENTRIES.labels("clock").inc()
         return True
@@ -133,7 +157,7 @@ class Intake:
 
     async def _journal(self, batch: Batch) -> None:
         reach("sla.journal.read")
-        news: list[tuple[bytes, Source | None, Origin | None, str]] = []
+        news: list[_News] = []
         for record in batch:
             topic = self._logical[record.topic]
             place = f"{topic.name}/{record.partition}"
@@ -151,10 +175,12 @@ class Intake:
                 continue
             if reason is None:
                 source = Source(topic.name, record.partition, record.offset)
-                news.append((value, source, origin, type_of(value)))
+                cause = cause_in(record, topic.name)
+                news.append(_News(value, type_of(value), source, origin, cause, record.timestamp))
                 metrics.ENTRIES.labels(topic.name).inc()
             elif topic in OF_THE_ACCOUNT or self._partition == 0:
                 await bury(self._broker, self._settings, record, topic.name, reason, "sla")
+                metrics.DEAD_LETTERS.labels(topic.name).inc()
                 reach("sla.journal.buried")
         if news:
             await self._write(news)
@@ -165,20 +191,27 @@ class Intake:
         self._origins[origin.place] = origin.reached
         return False
 
-    async def _write(self, news: list[tuple[bytes, Source | None, Origin | None, str]]) -> None:
-        entries = []
-        for fact, source, origin, type_name in news:
+    async def _write(self, news: list[_News]) -> None:
+        entries, hops = [], []
+        for one in news:
             self._recorded_at = max(self._clock(), self._recorded_at)
-            data = promises.entry(self._recorded_at, fact, source)
+            data = promises.entry(self._recorded_at, one.fact, one.source)
+            source = one.source
             follows = None if source is None else Origin(source.topic, source.partition, source.offset)
             named = headers(
-                data, type_name=type_name, source=SOURCE, time_ms=self._recorded_at, origin=follows
+                data, type_name=one.type_name, source=SOURCE, time_ms=self._recorded_at, origin=follows
             )
-            if origin is not None:
-                named[ORIGIN] = str(origin)
+            if one.origin is not None:
+                named[ORIGIN] = str(one.origin)
+            cause = one.cause or Cause(begun(f"{JOURNAL.name}/{self._partition}", data), told=False)
+            own = carry(named, cause.trace, self._partition)
+            if spans.on():
+                since = one.appended_at or self._recorded_at
+                hops.append(traced.Hop(f"entry {one.type_name}", JOURNAL, own, cause.parent, since))
             entries.append(ToAppend(data, named))
         self.written = await append(self._broker, self._settings.topic(JOURNAL), self._partition, entries)
         reach("sla.journal.written")
+        traced.tell(hops)
 
 
 def _unfit(value: bytes, topic: Topic) -> str | None:

@@ -18,6 +18,7 @@ from faststream.kafka import KafkaBroker
 from kafka import KafkaAdminClient
 
 from services.sla import rules
+from services.sla.app import metrics
 from shared.errors import NeedsAPerson
 from shared.security import blocking_arguments
 from shared.settings import KafkaSettings
@@ -45,11 +46,14 @@ class PatientBroker(KafkaBroker):
         waiting = False
         while True:
             try:
-                return await super().start()
+                await super().start()
+                metrics.WAITING_FOR_OLD.set(0)
+                return
             except InconsistentGroupProtocolError:
                 await self.stop()
                 if not waiting:
                     waiting = True
+                    metrics.WAITING_FOR_OLD.set(1)
                     log.warning(
                         "rules.waiting",
                         rules=rules.RULES_VERSION,

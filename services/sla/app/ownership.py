@@ -13,8 +13,9 @@ from typing import Any, NoReturn
 import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 
+from services.sla.app import metrics
 from shared.errors import NeedsAPerson
-from shared.kafka import HistoryGone
+from shared.kafka import Batch, HistoryGone
 
 log = structlog.get_logger()
 
@@ -82,6 +83,9 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
         cancelled), nothing may be saved any more."""
         self.beat = time.monotonic()
         """When the worker last advanced (monotonic seconds)."""
+        self.newest: dict[int, float] = {}
+        """When the newest record folded of each partition was appended (s since the epoch); where none was
+        since the restore, when that was."""
         self.subscriber: Any = None
         self._worker = worker
         self._restore = restore
@@ -102,6 +106,10 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
             self.beat = time.monotonic()
         except Exception as error:
             die(self._worker, error)
+
+    def folded(self, batch: Batch) -> None:
+        """Notes that all of `batch` is folded, its outcomes acknowledged."""
+        self.newest |= {record.partition: record.timestamp / 1_000 for record in batch}
 
     async def attend(self, work: Work) -> None:
         """Runs `work` while nothing is folded and no partition changes hands; fails like `take`."""
@@ -129,11 +137,14 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
             # The client fetches from the group's offset while this runs, and a state that was found unusable
             # begins before that: nothing may be taken until the place to go on from has been sought.
             consumer.pause(*assigned)
+            began = time.monotonic()
             async with self.lock:
                 for place in sorted(assigned):
                     following = await self._restore(place.partition)
                     await check_history(consumer, place, following)
                     consumer.seek(place, following)
+                    self.newest[place.partition] = time.time()
+                metrics.RESTORED_IN.labels(self._worker).set(time.monotonic() - began)
                 settle()
                 self.epoch += 1
                 consumer.resume(*assigned)

@@ -12,7 +12,7 @@ import structlog
 from aiokafka import TopicPartition
 from faststream.kafka import KafkaBroker
 
-from services.sla.app import metrics, snapshots
+from services.sla.app import metrics, snapshots, traced
 from services.sla.app.intake import Intake, now_ms
 from services.sla.app.membership import as_member, check_name
 from services.sla.app.ownership import Ownership, die
@@ -28,6 +28,8 @@ from shared.kafka import Batch, subscribe_batches
 from shared.rights import told
 from shared.settings import KafkaSettings
 from shared.topics import JOURNAL, TOPIC_OF, key_of
+from shared.tracing import spans
+from shared.tracing.context import Cause, carry, cause_in
 
 log = structlog.get_logger()
 
@@ -130,6 +132,7 @@ class PromisesWorker:
     async def _fold(self, batch: Batch) -> None:
         reach("sla.promises.read")
         said: dict[str, list[ToAppend]] = {}
+        hops: list[traced.Hop] = []
         oldest = self._clock()
         for record in batch:
             share = self.shares.get(record.partition)
@@ -142,29 +145,34 @@ class PromisesWorker:
                 await asyncio.sleep(0)  # heartbeats and health answer while a long journal is folded
             if spoken:
                 oldest = min(oldest, record.timestamp)
+                cause = cause_in(record, JOURNAL.name)
                 for each in spoken:
-                    topic, outcome = self._outgoing(record.partition, each, record.timestamp)
+                    topic, outcome = self._outgoing(each, record, cause, hops)
                     said.setdefault(topic, []).append(outcome)
         if said:
             await asyncio.gather(*[append_by_key(self._broker, *one) for one in said.items()])
             reach("sla.promises.published")
+            traced.tell(hops)
             metrics.TAKEN_AFTER.observe(max(self._clock() - oldest, 0) / 1_000)
-        for partition, share in self.shares.items():
-            metrics.POSITION.labels(partition).set(share.position)
+        self.ownership.folded(batch)
 
-    def _outgoing(self, partition: int, spoken: Spoken, appended_at: int) -> tuple[str, ToAppend]:
+    def _outgoing(
+        self, spoken: Spoken, entry: Any, cause: Cause, hops: list[traced.Hop]
+    ) -> tuple[str, ToAppend]:
         outcome, stamp = spoken.outcome, spoken.outcome.journal
         type_name = type(outcome).__name__
-        metrics.OUTCOMES.labels(type_name).inc()
+        metrics.count_outcome(outcome)
         named = headers(
             spoken.data,
             type_name=type_name,
             source=snapshots.SOURCE,
-            time_ms=appended_at,
-            origin=Origin(JOURNAL.name, partition, stamp.offset, stamp.index),
+            time_ms=entry.timestamp,
+            origin=Origin(JOURNAL.name, entry.partition, stamp.offset, stamp.index),
         )
-        topic = self._settings.topic(TOPIC_OF[type(outcome)])
-        return topic, ToAppend(spoken.data, named, key_of(outcome))
+        own, topic = carry(named, cause.trace), TOPIC_OF[type(outcome)]
+        if spans.on():
+            hops.append(traced.Hop(type_name, topic, own, cause.parent, entry.timestamp, outcome))
+        return self._settings.topic(topic), ToAppend(spoken.data, named, key_of(outcome))
 
     async def _save_sometimes(self) -> None:
         if time.monotonic() - self._saved_at >= self._save_every_s:

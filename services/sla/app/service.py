@@ -17,6 +17,7 @@ from services.sla.app.membership import PatientBroker
 from services.sla.app.ownership import die
 from services.sla.app.promises_worker import PromisesWorker
 from services.sla.app.uptime_worker import UptimeWorker
+from services.sla.app.watched import Watched
 from services.sla.runs import NEVER
 from shared import health
 from shared.access import ACCESS
@@ -91,7 +92,7 @@ def build(settings: SlaSettings, kafka: KafkaSettings) -> AsgiFastStream:
         logger=None,
         specification=AsyncAPI(title="Garant SLA service", version="1"),
         asgi_routes=[
-            *health.routes(live, ready),
+            *health.routes(live, ready, Watched(uptime, promises, kafka).tell),
             ("/targets", health.json_route(lambda: states_now(uptime))),
         ],
     )

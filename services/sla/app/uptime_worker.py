@@ -13,7 +13,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
 
-from services.sla.app import metrics, uptime_states
+from services.sla.app import metrics, traced, uptime_states
 from services.sla.app.membership import as_member, check_name
 from services.sla.app.ownership import Ownership, die
 from services.sla.app.uptime_states import Share
@@ -28,6 +28,8 @@ from shared.kafka import Batch, bury, subscribe_batches
 from shared.rights import told
 from shared.settings import KafkaSettings
 from shared.topics import PROBE_RESULTS, UPTIME_CHANGES, UPTIME_STATE
+from shared.tracing import spans
+from shared.tracing.context import carry, cause_in
 
 log = structlog.get_logger()
 
@@ -85,7 +87,7 @@ class UptimeWorker:
 
     async def _fold(self, batch: Batch) -> None:
         reach("sla.uptime.read")
-        said: list[tuple[int, int, Sequence[TargetStateChanged | TargetObserved], int]] = []
+        said: list[tuple[Any, Sequence[TargetStateChanged | TargetObserved]]] = []
         partition, share = -1, None
         for record in batch:
             if record.partition != partition:  # a batch holds each partition's records together
@@ -98,33 +100,38 @@ class UptimeWorker:
                 fact = _read(record.value or b"")
             except Undecodable as error:
                 await bury(self._broker, self._settings, record, PROBE_RESULTS.name, str(error), "sla")
+                metrics.DEAD_LETTERS.labels(PROBE_RESULTS.name).inc()
                 share.position = offset
                 continue
             found = observe(share.states, fact, record.timestamp, offset)
             share.position = offset
             if found:
-                said.append((partition, offset, found, record.timestamp))
+                said.append((record, found))
         metrics.RESULTS.inc(len(batch))
         reach("sla.uptime.folded")
         await self._publish(said)
+        self.ownership.folded(batch)
 
-    async def _publish(
-        self, said: list[tuple[int, int, Sequence[TargetStateChanged | TargetObserved], int]]
-    ) -> None:
+    async def _publish(self, said: list[tuple[Any, Sequence[TargetStateChanged | TargetObserved]]]) -> None:
         spread: dict[int, list[ToAppend]] = {}
-        for partition, offset, found, recorded_at in said:
+        hops: list[traced.Hop] = []
+        for record, found in said:
+            cause = cause_in(record, PROBE_RESULTS.name)
+            parent = traced.tell_result(record, cause)
             for step, fact in enumerate(found):
-                data = encode(fact)
-                origin = Origin(PROBE_RESULTS.name, partition, offset, step)
-                named = headers(
-                    data, type_name=type(fact).__name__, source=SOURCE, time_ms=recorded_at, origin=origin
-                )
-                spread.setdefault(partition, []).append(ToAppend(data, named, fact.target.encode()))
-                metrics.CHANGES.labels(type(fact).__name__).inc()
+                data, name = encode(fact), type(fact).__name__
+                origin = Origin(PROBE_RESULTS.name, record.partition, record.offset, step)
+                named = headers(data, type_name=name, source=SOURCE, time_ms=record.timestamp, origin=origin)
+                own = carry(named, cause.trace)
+                if spans.on():
+                    hops.append(traced.Hop(name, UPTIME_CHANGES, own, parent, record.timestamp, fact))
+                spread.setdefault(record.partition, []).append(ToAppend(data, named, fact.target.encode()))
+                metrics.CHANGES.labels(name).inc()
         if spread:
             # Both topics are keyed by target and have as many partitions: the results' order is the changes'.
             await append_to_each(self._broker, self._settings.topic(UPTIME_CHANGES), spread)
             reach("sla.uptime.published")
+            traced.tell(hops)
 
     async def _save_sometimes(self) -> None:
         if time.monotonic() - self._saved_at >= self._save_every_s:

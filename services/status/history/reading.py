@@ -21,6 +21,7 @@ from aiokafka.errors import KafkaError
 from services.status.history import metrics
 from services.status.history.saved import encoded, put
 from services.status.history.standing import Standing, Unusable
+from shared.codec import decode_fact
 from shared.database import Clock
 from shared.errors import NeedsAPerson
 from shared.kafka import FACT_BYTES, MAX_RECORD_BYTES, kept
@@ -29,6 +30,8 @@ from shared.security import aiokafka_arguments
 from shared.settings import KafkaSettings
 from shared.time import format_instant
 from shared.topics import TERMS_EVENTS, UPTIME_CHANGES, Topic
+from shared.tracing import spans
+from shared.tracing.context import cause_in
 
 log = structlog.get_logger()
 
@@ -202,8 +205,14 @@ class Reading:
                 shown = self._taken(topic, record)
                 metrics.RECORDS.labels("unusable" if shown is None else "shown" if shown else "unused").inc()
                 touched = touched or bool(shown)
+                if shown and self.caught_up and spans.on():
+                    self._tell(topic, record)
         if touched and self.caught_up:
             self._news()
+
+    def _tell(self, topic: Topic, record: Any) -> None:
+        fact = decode_fact(record.value)
+        spans.tell_taken("status", cause_in(record, topic.name), record.timestamp, fact)
 
     def _taken(self, topic: Topic, record: Any) -> bool | None:
         """Whether the record is shown; None for one that cannot be used."""

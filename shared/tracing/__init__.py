@@ -1,0 +1,1 @@
+"""Traces: which record follows from which, by ids that are derived and so the same whoever says it again."""
