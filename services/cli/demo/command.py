@@ -1,6 +1,6 @@
 """`garant demo`: break the demo application and mend it; publish a month of history.
 
-Broken, the application's process is stopped: its ports refuse.
+Broken, the application's ports refuse connections.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import httpx
@@ -15,12 +16,11 @@ import typer
 from rich.console import Console
 
 from services.cli.demo.application import serve_demo
+from services.cli.demo.installation import APPLICATION, Installation, installation
 from services.cli.local.ports import HOST, accepts
-from services.cli.up.run_state import Run, read_run
 from shared.settings import HomeSettings
 from shared.time import format_instant
 
-NAME = "demo"
 TARGET = "demo-app"
 CHANGE_S = 30.0
 
@@ -33,9 +33,22 @@ app = typer.Typer(
 def serve(
     http_port: Annotated[int, typer.Option(help="Port of its HTTP service.")],
     tcp_port: Annotated[int, typer.Option(help="Port of its TCP service.")],
+    host: Annotated[str, typer.Option(help="Address of both.")] = HOST,
 ) -> None:
     """Run the demo application in the foreground (`garant up` does)."""
-    asyncio.run(serve_demo(http_port, tcp_port))
+    asyncio.run(serve_demo(host, http_port, tcp_port, _mark(HomeSettings().home.absolute())))
+
+
+@app.command(hidden=True)
+def start(
+    wait_s: Annotated[float, typer.Option(help="Seconds to wait for the services.", min=0)] = 300.0,
+) -> None:
+    """Declare the demonstration's subscription, terms and customer where they are not (`garant up` does)."""
+    from services.cli.demo.start import wait_and_start
+
+    where = installation(HomeSettings().home.absolute())
+    said = wait_and_start(where, wait_s, lambda: time.time_ns() // 1_000_000)
+    Console().print(said, soft_wrap=True)
 
 
 @app.command(name="break")
@@ -85,51 +98,46 @@ def inbox(
 
 def _change(word: str, *, held: bool) -> None:
     home, began = HomeSettings().home.absolute(), format_instant(time.time_ns() // 1_000_000)
-    mark = home / "held" / NAME
-    run = read_run(home)
-    if run is None:
-        _give_up(f"Garant does not run on {home}. Start it with `make up`.")
+    where = installation(home)
+    mark, ports = _mark(home), where.application
     if held:
+        mark.parent.mkdir(parents=True, exist_ok=True)
         mark.touch()
     else:
         mark.unlink(missing_ok=True)
-    ports = next((one.ports for one in run.components if one.name == NAME), ())
     deadline = time.monotonic() + CHANGE_S
     if not any(accepts(port) == held for port in ports):
         began = ""  # it was so before: whatever was seen, holds
     while any(accepts(port) == held for port in ports):
         if time.monotonic() >= deadline:
-            _give_up(
-                f"Nothing changed within {CHANGE_S:g} s; see `garant status` and the logs in {home}/logs."
-            )
+            _give_up(f"Nothing changed within {CHANGE_S:g} s; see {where.see}.")
         time.sleep(0.1)
     listed = " and ".join(str(port) for port in ports)
     Console().print(f"{word}: ports {listed} of {HOST} {'refuse connections' if held else 'answer'}")
-    _watch(run, "down" if held else "up", began)
+    _watch(where, "down" if held else "up", began)
 
 
-def _watch(run: Run, state: str, began: str) -> None:
+def _mark(home: Path) -> Path:
+    """The file that holds the application broken while it is there."""
+    return home / "held" / APPLICATION
+
+
+def _watch(where: Installation, state: str, began: str) -> None:
     """Waits until the SLA service sees a change that came after `began`, and says since when: the first slot,
     not the confirming one."""
-    ready_url = next((one.ready_url for one in run.components if one.name == "sla"), None)
     deadline = time.monotonic() + CHANGE_S
-    while ready_url and time.monotonic() < deadline:
+    while where.sla_url and time.monotonic() < deadline:
         with suppress(httpx.HTTPError, ValueError):
-            answer = httpx.get(httpx.URL(ready_url).join("/targets"), timeout=2, trust_env=False)
+            answer = httpx.get(f"{where.sla_url}/targets", timeout=2, trust_env=False)
             for target in answer.json():
                 if (target["target"], target["state"]) == (TARGET, state) and target["since"] >= began:
                     word = "failing" if state == "down" else "good"
                     Console().print(f"{TARGET} is {state} since {target['since']}, its first {word} slot")
-                    _point_at_page(run)
+                    if where.page:
+                        Console().print(f"The public status page says so: {where.page}/", soft_wrap=True)
                     return
         time.sleep(0.2)
-    Console().print(f"{TARGET} is not seen {state} yet; see `garant status`")
-
-
-def _point_at_page(run: Run) -> None:
-    for one in run.components:
-        if one.name == "status" and one.state == "ready":
-            Console().print(f"The public status page says so: http://{HOST}:{one.ports[0]}/", soft_wrap=True)
+    Console().print(f"{TARGET} is not seen {state} yet; see {where.see}")
 
 
 def _give_up(why: str) -> NoReturn:

@@ -15,12 +15,9 @@ from imapclient import IMAPClient
 from rich.console import Console
 from rich.text import Text
 
-from services.cli.demo.running import NotRunning
+from services.cli.demo.installation import Installation, Mail, installation
 from services.cli.demo.start import CUSTOMER
-from services.cli.local.ports import HOST
-from services.cli.mail.users import read_users
 from services.cli.up.mail_children import SUPPORT
-from services.cli.up.run_state import Run, read_run
 from shared.errors import NeedsAPerson
 
 _PATIENCE_S = 30
@@ -32,54 +29,45 @@ class NoMailbox(NeedsAPerson):
 
 def write(home: Path, console: Console, subject: str, text: str) -> None:
     """Sends a mail from the customer to support, and waits for what comes back. Raises NeedsAPerson."""
-    smtp, imap, users = _server(home)
-    before = len(_received(imap, users, CUSTOMER))
+    where = installation(home)
+    server = _server(where)
+    before = len(_received(server, CUSTOMER))
     mail = EmailMessage(policy=policy.SMTP)
     mail["From"], mail["To"], mail["Subject"] = f"Anna Keller <{CUSTOMER}>", SUPPORT, subject
     mail["Date"], mail["Message-ID"] = format_datetime(datetime.now(UTC)), make_msgid(domain="demo.example")
     mail.set_content(text)
-    with smtplib.SMTP(HOST, smtp, local_hostname="demo.example", timeout=_PATIENCE_S) as client:
-        client.login(CUSTOMER, users[CUSTOMER])
+    with smtplib.SMTP(server.host, server.smtp, local_hostname="demo.example", timeout=_PATIENCE_S) as client:
+        client.login(CUSTOMER, server.users[CUSTOMER])
         client.send_message(mail)
     console.print(f"sent: {CUSTOMER} to {SUPPORT}", highlight=False)
     deadline = time.monotonic() + _PATIENCE_S
     while time.monotonic() < deadline:
-        if len(found := _received(imap, users, CUSTOMER)) > before:
+        if len(found := _received(server, CUSTOMER)) > before:
             _print(console, found[-1])
             return
         time.sleep(0.2)
-    console.print(f"no answer came within {_PATIENCE_S} s; see `garant status` and `garant desk`")
+    console.print(f"no answer came within {_PATIENCE_S} s; see {where.see} and `garant desk`")
 
 
 def inbox(home: Path, console: Console, address: str) -> None:
     """Prints every mail in a mailbox of the local mail server, the latest last. Raises NeedsAPerson."""
-    _, imap, users = _server(home)
-    found = _received(imap, users, address)
+    found = _received(_server(installation(home)), address)
     for raw in found:
         _print(console, raw)
     console.print(f"{len(found)} in {address}" if found else f"nothing in {address}", highlight=False)
 
 
-def _server(home: Path) -> tuple[int, int, dict[str, str]]:
-    run = read_run(home)
-    if run is None:
-        raise NotRunning(f"Garant does not run on {home}. Start it with `make up`.")
-    smtp, imap = _ports(run)
-    return smtp, imap, read_users(home / "mail" / "users")
-
-
-def _ports(run: Run) -> tuple[int, int]:
-    ports = next((one.ports for one in run.components if one.name == "mailbox"), None)
-    if ports is None:
+def _server(where: Installation) -> Mail:
+    if where.mail is None:
         raise NoMailbox("No local mail server runs here: support and notify use mailboxes of your own.")
-    return ports[0], ports[1]
+    return where.mail
 
 
-def _received(imap: int, users: dict[str, str], address: str) -> list[bytes]:
-    if address not in users:
-        raise NoMailbox(f"{address} has no mailbox here; there are {', '.join(sorted(users))}")
-    with IMAPClient(HOST, imap, ssl=False, timeout=_PATIENCE_S) as client:
-        client.login(address, users[address])
+def _received(server: Mail, address: str) -> list[bytes]:
+    if address not in server.users:
+        raise NoMailbox(f"{address} has no mailbox here; there are {', '.join(sorted(server.users))}")
+    with IMAPClient(server.host, server.imap, ssl=False, timeout=_PATIENCE_S) as client:
+        client.login(address, server.users[address])
         client.select_folder("INBOX", readonly=True)
         fetched = client.fetch(client.search(), ["BODY.PEEK[]"])
     return [fetched[uid][b"BODY[]"] for uid in sorted(fetched)]

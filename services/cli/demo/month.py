@@ -25,11 +25,10 @@ from services.cli.demo.history import (
     results,
     subscription_start,
 )
-from services.cli.demo.running import DemoStuck, NotRunning, Running, billing_of
+from services.cli.demo.installation import installation
+from services.cli.demo.running import DemoStuck, Running, billing_of
 from services.cli.demo.tables import show
 from services.cli.publish import publish_facts
-from services.cli.up.here import kafka_here
-from services.cli.up.run_state import read_run
 from shared.calendar import add_months, local_date
 from shared.codec import Undecodable, decode_entry, decode_fact, type_of
 from shared.facts import TargetObserved
@@ -51,12 +50,8 @@ def month(home: Path, console: Console, clock: Callable[[], int]) -> None:
 
     Raises NotRunning, DemoStuck.
     """
-    run = read_run(home)
-    if run is None:
-        raise NotRunning(
-            f"Garant does not run on {home}. Start it with `make up`, then run this in another terminal."
-        )
-    settings, billing = kafka_here(), billing_of(run, home)
+    where = installation(home)
+    settings, billing = where.kafka, billing_of(where)
     known = billing.ask("GET", f"/subscriptions/{SUBSCRIPTION}")
     if known is None:
         shown = last_closed_month(clock())

@@ -1,23 +1,18 @@
-"""The services of a running `garant up`, asked as any other program would."""
+"""The services of an installation, asked as any other program would."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import httpx
 
 from services.billing.settings import TOKEN as BILLING
 from services.billing.settings import BillingSettings
-from services.cli.up.run_state import Run
+from services.cli.demo.installation import Installation
 from services.support.settings import TOKEN as SUPPORT
 from services.support.settings import SupportSettings
 from shared.errors import NeedsAPerson
 from shared.tokens import Token, caller_token
-
-
-class NotRunning(NeedsAPerson):
-    """No `garant up` runs on the directory."""
 
 
 class DemoStuck(NeedsAPerson):
@@ -25,15 +20,16 @@ class DemoStuck(NeedsAPerson):
 
 
 class Running:
-    """One service's HTTP API, where `garant up` runs it or where its settings say."""
+    """One service's HTTP API, where its settings say or where `garant up` runs it."""
 
     def __init__(
-        self, run: Run, home: Path, token: Token, settings: BillingSettings | SupportSettings
+        self, where: Installation, token: Token, settings: BillingSettings | SupportSettings
     ) -> None:
         self._service = token.service
-        ports = next((one.ports for one in run.components if one.name == token.service), ())
-        url = settings.url.rstrip("/") or f"http://127.0.0.1:{ports[0] if ports else settings.port}"
-        shown = caller_token(token, settings.token, home)
+        self._see = where.see
+        port = where.services.get(token.service, settings.port)
+        url = settings.url.rstrip("/") or f"http://127.0.0.1:{port}"
+        shown = caller_token(token, settings.token, where.home)
         self._client = httpx.Client(
             base_url=url, headers={"Authorization": f"Bearer {shown}"}, timeout=30, trust_env=False
         )
@@ -43,7 +39,7 @@ class Running:
         try:
             answer = self._client.request(method, path, json=body)
         except httpx.HTTPError as error:
-            raise DemoStuck(f"{self._service} does not answer ({error}). See `garant status`.") from None
+            raise DemoStuck(f"{self._service} does not answer ({error}). See {self._see}.") from None
         if answer.status_code == httpx.codes.NOT_FOUND:
             return None
         if answer.is_error:
@@ -51,11 +47,11 @@ class Running:
         return answer.json()
 
 
-def billing_of(run: Run, home: Path) -> Running:
+def billing_of(where: Installation) -> Running:
     """The running billing service."""
-    return Running(run, home, BILLING, BillingSettings())
+    return Running(where, BILLING, BillingSettings())
 
 
-def support_of(run: Run, home: Path) -> Running:
+def support_of(where: Installation) -> Running:
     """The running support service."""
-    return Running(run, home, SUPPORT, SupportSettings())
+    return Running(where, SUPPORT, SupportSettings())

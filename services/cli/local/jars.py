@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -164,3 +165,12 @@ def _carry_on(client: httpx.Client, url: str, part: Path, size: int) -> None:
         with part.open("ab" if carries_on else "wb") as file:
             for chunk in answer.iter_raw():
                 file.write(chunk)
+
+
+def main(lock: str, folder: str) -> None:
+    """Fetches the jars of a lock file into a folder, as an image is built."""
+    fetch_jars(read_lock(Path(lock)), Path(folder), "https://repo1.maven.org/maven2", Console())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -97,8 +97,8 @@ def start_local_kafka(
     java = java_runtime()
     _write_properties(data, port, properties or {})
     if not (data / "log" / "meta.properties").exists():
-        _format(java, data, jars)
-    command = [*_java(java, jars), "kafka.Kafka", _own_file(data)]
+        format_storage(java_command(java, jars), Path(_own_file(data)))
+    command = [*java_command(java, jars), "kafka.Kafka", _own_file(data)]
     with _log_file(data).open("ab") as log:
         process = subprocess.Popen(
             command,
@@ -134,9 +134,10 @@ def java_runtime() -> Path:
     return Path(system)
 
 
-def _java(java: Path, jars: list[Path]) -> list[str]:
+def java_command(java: Path, jars: list[Path], folder: Path = DEPLOY) -> list[str]:
+    """What starts a class of `jars`, up to its name; `folder` has log4j2.yaml."""
     paths = ":".join(str(jar.resolve()) for jar in jars)
-    return [str(java), *JVM, f"-Dlog4j2.configurationFile={DEPLOY / 'log4j2.yaml'}", "-cp", paths]
+    return [str(java), *JVM, f"-Dlog4j2.configurationFile={folder / 'log4j2.yaml'}", "-cp", paths]
 
 
 def _write_properties(data: Path, port: int, properties: Mapping[str, str]) -> None:
@@ -151,13 +152,17 @@ def _write_properties(data: Path, port: int, properties: Mapping[str, str]) -> N
     Path(_own_file(data)).write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
 
 
-def _format(java: Path, data: Path, jars: list[Path]) -> None:
+def format_storage(command: list[str], properties: Path) -> None:
+    """Prepares the directory that `properties` name for a new cluster of one node; `command` is a
+    `java_command`. Raises BrokerFailed."""
     cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     # One word with `=`: an id may begin with a dash, which would pass for an option.
-    arguments = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "--config", _own_file(data)]
-    done = subprocess.run([*_java(java, jars), *arguments], capture_output=True, text=True)
+    arguments = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "--config", str(properties)]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True)
     if done.returncode != 0:
-        raise BrokerFailed(f"Kafka could not prepare {data / 'log'}: {done.stdout}{done.stderr}".strip())
+        raise BrokerFailed(
+            f"Kafka could not prepare its data ({properties}): {done.stdout}{done.stderr}".strip()
+        )
 
 
 def _own_file(data: Path) -> str:

@@ -31,7 +31,7 @@ async def serve_mailbox(settings: MailboxSettings, data: Path, rules: Path | Non
         (settings.http_port, "HTTP"),
     ):
         check_port(settings.host, port, f"GARANT_MAILBOX_{name}_PORT")
-    users = ensure_users(data / "users", settings.addresses)
+    users = _users(settings, data)
     store = Store(data / "mailboxes.sqlite")
     try:
         imap = Imap(users, Writer(store), settings.authserv_id)
@@ -44,6 +44,13 @@ async def serve_mailbox(settings: MailboxSettings, data: Path, rules: Path | Non
             await serve(_health(handler), settings.host, settings.http_port)
     finally:
         store.close()
+
+
+def _users(settings: MailboxSettings, data: Path) -> dict[str, str]:
+    if given := settings.password.get_secret_value():
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return dict.fromkeys(settings.addresses, given)
+    return ensure_users(data / "users", settings.addresses)
 
 
 def _health(handler: Handler) -> Starlette:

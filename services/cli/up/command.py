@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from services.cli.demo.installation import on_this_machine
 from services.cli.demo.start import start_demo
 from services.cli.local.kept_broker import KeptBroker
 from services.cli.up.children import children, page_address
@@ -36,7 +37,7 @@ def up() -> None:
     """Run everything here: Kafka, the demo application, probes, SLA, billing, support, notify and the status
     page. Ctrl-C stops it."""
     home, settings = HomeSettings().home.absolute(), UpSettings()
-    declare = None if settings.probes else start_demo
+    declare = None if settings.probes else _start_demo
     run(
         home,
         lambda: children(home, settings),
@@ -45,6 +46,10 @@ def up() -> None:
         declare=declare,
         page=page_address(settings),
     )
+
+
+def _start_demo(home: Path, run: Run, now_ms: int) -> str:
+    return start_demo(on_this_machine(home, run), now_ms)
 
 
 Declare = Callable[[Path, Run, int], str]
