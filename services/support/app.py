@@ -74,7 +74,7 @@ async def _run(
     parts: dict[str, Part] = {
         "taking outcomes": kept.hold(),
         "relay": _relay(settings, engine, kept, clock, pulse),
-        "counting": _count(kafka, engine, subscriber, clock, pulse),
+        "counting": _count(kafka, engine, subscriber, mailbox, clock, pulse),
     }
     if settings.imap_host:
         parts["mailbox"] = watch_mailbox(engine, settings, clock, mailbox, go, _beat(pulse, "mailbox"))
@@ -134,9 +134,17 @@ async def _relay(
     )
 
 
-async def _count(kafka: KafkaSettings, engine: Engine, subscriber: Any, clock: Clock, pulse: Pulse) -> None:
+async def _count(
+    kafka: KafkaSettings,
+    engine: Engine,
+    subscriber: Any,
+    mailbox: State,
+    clock: Clock,
+    pulse: Pulse,
+) -> None:
     while True:
         await asyncio.to_thread(count, engine, clock())
+        metrics.MAILBOX.set(mailbox.connected)
         await tell_lag(metrics.LAG, subscriber, kafka, TAKEN)
         pulse.beat("counting")
         await asyncio.sleep(_COUNT_EVERY_S)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 import structlog
 from sqlalchemy import Connection, Engine
 
-from services.support import metrics
 from services.support.filing import position
 from services.support.settings import SupportSettings
 from services.support.taking import take
@@ -63,10 +62,8 @@ async def watch_mailbox(
 def mailbox_wrong(settings: SupportSettings, state: State, *, watched: bool) -> list[str]:
     """What keeps mail from being taken in or believed, for /ready and the work list."""
     wrong = []
-    if settings.imap_host:
-        metrics.MAILBOX.set(int(state.connected))
-        if watched and not state.connected:
-            wrong.append(f"the mailbox cannot be read: {state.error or 'connecting'}")
+    if settings.imap_host and watched and not state.connected:
+        wrong.append(f"the mailbox cannot be read: {state.error or 'connecting'}")
     if not settings.authserv_id and (settings.imap_host or settings.smtp_in_port or settings.lmtp_in_port):
         wrong.append(
             "every mail waits in quarantine: GARANT_SUPPORT_AUTHSERV_ID does not say how our mail server "

@@ -10,6 +10,13 @@ from services.sla.rules import RULES_VERSION
 from shared.facts import State
 from shared.outcomes import MonthClosed, Outcome
 from shared.process_metrics import tell_process
+from shared.topics import (
+    PROBE_RESULTS,
+    SUBSCRIPTION_EVENTS,
+    TERMS_EVENTS,
+    TICKET_EVENTS,
+    UPTIME_CHANGES,
+)
 
 tell_process(REGISTRY, "sla", rules=str(RULES_VERSION))
 
@@ -80,6 +87,8 @@ WAITING_FOR_OLD = Gauge(
     "garant_sla_waiting_for_old_rules", "1 while instances of other rules own the partitions"
 )
 
+for _topic in (PROBE_RESULTS, UPTIME_CHANGES, TERMS_EVENTS, SUBSCRIPTION_EVENTS, TICKET_EVENTS):
+    DEAD_LETTERS.labels(_topic.name)  # the first one is an increase, too
 for _fold in ("uptime", "promises"):
     FOLD_PARTITIONS.labels(_fold)
 for _state in get_args(State):

@@ -51,8 +51,10 @@ class Watched:
         folds = self._uptime.ownership, self._promises.ownership
         shares = self._promises.shares.items()
         intakes = {partition: share.intake for partition, share in shares if share.intake is not None}
-        uptime, promises = await asyncio.gather(*[ends_of(fold.subscriber.consumer) for fold in folds])
-        behind = await asyncio.gather(*[intake.behind() for intake in intakes.values()])
+        (uptime, promises), behind = await asyncio.gather(
+            asyncio.gather(*[ends_of(fold.subscriber.consumer) for fold in folds]),
+            asyncio.gather(*[intake.behind() for intake in intakes.values()]),
+        )
         for gauge in (metrics.FOLD_POSITION, metrics.FOLD_LAG, metrics.FOLD_AGE):
             gauge.clear()  # partitions that are gone are another's to tell of
         self._tell_fold("uptime", PROBE_RESULTS, self._uptime.shares, folds[0], uptime)
