@@ -7,13 +7,16 @@ PYTHON ?= python3
 UV := 0.13.9
 BIN := .venv/bin
 STAMP := .venv/.installed
-TESTS ?= tests
+# Those on a platform need helm and promtool, those on a cluster Kubernetes: targets of their own, below.
+PLATFORM := tests/chart tests/observability
+CLUSTER := tests/images tests/cluster
+TESTS ?= $(filter-out $(PLATFORM) $(CLUSTER) tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 # Most tests wait for processes: two workers at a time halve the time, on two cores too.
 WORKERS ?= 2
 
 .PHONY: help
 help: ## Say what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: install
 install: $(STAMP) ## Set up .venv as the lock file says (nothing to do when it is up to date)
@@ -37,6 +40,14 @@ up: $(STAMP) ## Run everything here, until Ctrl-C
 .PHONY: test
 test: $(STAMP) ## Run every test, or TESTS=tests/core; WORKERS=1 one after another
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(TESTS)
+
+.PHONY: test-platform
+test-platform: $(STAMP) ## Test chart, alerts and dashboards (needs helm and promtool)
+	$(BIN)/pytest $(PLATFORM)
+
+.PHONY: test-cluster
+test-cluster: $(STAMP) ## Test images and chart with Docker and the Kubernetes of KUBECONFIG (docs/operations/prove-it.md)
+	GARANT_TEST_CLUSTER=1 $(BIN)/pytest -s $(CLUSTER)
 
 .PHONY: faults
 faults: $(STAMP) ## Break everything again and again, and check what is left (an hour or two); FAULTS='--seed 2'
