@@ -49,8 +49,10 @@ async def watch_mailbox(
     connection = await asyncio.to_thread(engine.connect)
     try:
         while not await asyncio.to_thread(_mine, connection):
+            state.elsewhere = True
             progress()
             await asyncio.sleep(_STANDBY_S)
+        state.elsewhere = False
         log.info("support.mailbox.watching", mailbox=name)
         # Should the lock's connection break, another instance watches too: what both take is taken once.
         await watching(mailbox, reached, put_away, state)
@@ -60,9 +62,12 @@ async def watch_mailbox(
 
 
 def mailbox_wrong(settings: SupportSettings, state: State, *, watched: bool) -> list[str]:
-    """What keeps mail from being taken in or believed, for /ready and the work list."""
+    """What keeps mail from being taken in or believed, for /ready and the work list.
+
+    Nothing where another instance watches: a new one has to be ready before the old one is stopped.
+    """
     wrong = []
-    if settings.imap_host and watched and not state.connected:
+    if settings.imap_host and watched and not (state.connected or state.elsewhere):
         wrong.append(f"the mailbox cannot be read: {state.error or 'connecting'}")
     if not settings.authserv_id and (settings.imap_host or settings.smtp_in_port or settings.lmtp_in_port):
         wrong.append(

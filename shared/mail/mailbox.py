@@ -54,6 +54,8 @@ class State(Struct):
     uidvalidity: int | None = None
     taken: int = 0
     connections: int = 0
+    elsewhere: bool = False
+    """Another instance watches; this one waits for its turn."""
 
 
 Take = Callable[[Sequence[Delivery]], None]

@@ -19,9 +19,10 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.faults.injuries import INJURIES, Injury
+from tests.faults.installation import Broken
 from tests.faults.run import Line, Run, Say, home_of
 from tests.faults.small_disk import NotMounted, small_disk
-from tests.faults.world import BILLING, SLA, Broken, World
+from tests.faults.world import BILLING, SLA, World
 
 DISK_MB = 3_000
 PROGRAM = ".venv/bin/python -m tests.faults"

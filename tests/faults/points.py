@@ -7,8 +7,9 @@ import time
 from random import Random
 
 from shared.failpoints import POINTS, VARIABLE
+from tests.faults.installation import Broken
 from tests.faults.stream import Injure, Stream
-from tests.faults.world import Broken, Instance, World
+from tests.faults.world import Instance, World
 
 DIES_S = 120.0
 STIR_EVERY_S = 20.0

@@ -9,20 +9,17 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
-from typing import Any
 
-from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from msgspec import Struct
 
 from tests.faults.injuries import Injury
+from tests.faults.installation import Broken
+from tests.faults.settling import checked, settle
 from tests.faults.stories.telling import Story, poison, story, terms_fact
 from tests.faults.stream import TOLD_S, Stream
 from tests.faults.teller import Teller
-from tests.faults.verifier import Report, read_dump, verify
-from tests.faults.world import Broken, World
-
-QUIET_S = 3.0
-STATES = ("sla.uptime.state", "sla.promises.state")
+from tests.faults.verifier import Report, read_dump
+from tests.faults.world import World
 
 
 class Line(Struct):
@@ -143,54 +140,11 @@ class Run:
             raise Broken(f"garant reconcile ended with {done.returncode}:\n{done.stdout}{done.stderr}")
 
     def _checked(self, accounts: str) -> Report:
-        """The verifier's report once all is quiet; what is missing gets more time before it is lost."""
-        for attempt in range(3):
-            self._settle()
-            dump = read_dump(self.world.bootstrap, "", self.world.database)
-            report = verify(dump, self._teller.told(), accounts)
-            if report.ok or attempt == 2:
-                return report
-            self._say(f"  not yet: {report.errors[0]}")
-            time.sleep(5)
-        raise AssertionError
+        world = self.world
+        return checked(world.bootstrap, world.database, self._teller.told, accounts, self._say, self._settle)
 
     def _settle(self) -> None:
-        """Returns once no topic grows any more and billing has taken all there is."""
-        deadline, since, last = time.monotonic() + 180, time.monotonic(), None
-        while time.monotonic() < deadline:
-            now = self._ends()
-            if now != last:
-                last, since = now, time.monotonic()
-            elif time.monotonic() - since >= QUIET_S and self._billed(now):
-                return
-            time.sleep(0.3)
-        raise Broken("it does not come to rest within 180 s")
-
-    def _ends(self) -> dict[TopicPartition, int]:
-        consumer = KafkaConsumer(bootstrap_servers=self.world.bootstrap)
-        try:
-            topics = consumer.topics() - set(STATES) - {"__consumer_offsets"}
-            places = [
-                TopicPartition(topic, partition)
-                for topic in topics
-                for partition in consumer.partitions_for_topic(topic) or ()
-            ]
-            found: dict[TopicPartition, int] = consumer.end_offsets(places)
-            return found
-        finally:
-            consumer.close()
-
-    def _billed(self, ends: dict[TopicPartition, int]) -> bool:
-        admin: Any = KafkaAdminClient(bootstrap_servers=self.world.bootstrap)
-        try:
-            taken = admin.list_consumer_group_offsets("garant-billing")
-        finally:
-            admin.close()
-        return all(
-            place in taken and taken[place].offset >= end
-            for place, end in ends.items()
-            if place.topic in ("sla.credits", "sla.quota") and end
-        )
+        settle(self.world.bootstrap)
 
 
 def home_of(folder: Path, seed: int) -> Path:

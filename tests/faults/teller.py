@@ -1,4 +1,4 @@
-"""Tells stories to a world that is being broken, and keeps account of what was acknowledged.
+"""Tells stories to an installation that is being broken, and keeps account of what was acknowledged.
 
 Facts go to Kafka one at a time for each story, so that an account's order holds through every retry;
 declarations go through billing's API under an idempotency key. Everything is tried until it is accepted.
@@ -15,10 +15,10 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from tests.faults.installation import Broken, Installation
 from tests.faults.stories.dirt import Dirt
 from tests.faults.stories.telling import Said, Story
 from tests.faults.verifier import Record, Told
-from tests.faults.world import Broken, World
 
 _AT_ONCE = 4
 
@@ -26,7 +26,7 @@ _AT_ONCE = 4
 class Teller:
     """Tells in a thread of its own. `tell` begins, `wait` returns once all of it is acknowledged."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Installation) -> None:
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # that the broker is away is meant
         self.world = world
         self.acknowledged: list[tuple[str, str | None, bytes | None]] = []

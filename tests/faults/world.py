@@ -23,6 +23,7 @@ from services.cli.local.ports import HOST, free_port
 from services.cli.up.tether import ends_with_starter
 from shared.kafka import ensure_topics
 from shared.settings import KafkaSettings
+from tests.faults.installation import Broken, declare
 from tests.faults.killed_postgres import Postgres
 from tests.faults.shifted import step
 from tests.faults.small_disk import SmallDisk
@@ -33,10 +34,6 @@ READY_S = 240.0
 SLA, BILLING = ("sla-1", "sla-2", "sla-3"), ("billing-1", "billing-2")
 SESSION_S = 5.0
 """After so long without a word Kafka gives an instance's partitions away."""
-
-
-class Broken(AssertionError):
-    """Something did not come back, or ended as nothing should."""
 
 
 class Instance:
@@ -230,29 +227,14 @@ class World:
         """The wall clocks of all instances are off by `seconds` from now on."""
         step(self.clock, seconds)
 
-    def call_billing(self, path: str, body: object, key: str, within_s: float = 180) -> None:
+    def call_billing(self, path: str, body: object, key: str) -> None:
         """POSTs to any billing instance until one has accepted it: the same `key` counts once."""
-        deadline = time.monotonic() + within_s
-        while True:
-            for name in (name for name in self.names if name.startswith("billing")):
-                one = self.instances[name]
-                try:
-                    answer = httpx.post(
-                        f"http://{HOST}:{one.port}{path}",
-                        json=body,
-                        headers={"Authorization": f"Bearer {TOKEN}", "Idempotency-Key": key},
-                        timeout=10,
-                        trust_env=False,
-                    )
-                except httpx.HTTPError:
-                    continue
-                if answer.status_code < 300:
-                    return
-                if answer.status_code < 500:
-                    raise Broken(f"billing refused {path}: {answer.status_code} {answer.text}")
-            if time.monotonic() > deadline:
-                raise Broken(f"billing took no {path} within {within_s:g} s")
-            time.sleep(0.3)
+
+        def urls() -> list[str]:
+            billing = (one for name, one in self.instances.items() if name.startswith("billing"))
+            return [f"http://{HOST}:{one.port}" for one in billing]
+
+        declare(urls, TOKEN, path, body, key)
 
     def close(self) -> None:
         for one in self.instances.values():

@@ -36,7 +36,7 @@ def verify(dump: Dump, told: Told, accounts: str | None = None) -> Report:
     partitions = [partition for topic, partition in dump.begins if topic == JOURNAL]
     count = len(partitions) or max((record.partition + 1 for record in dump.of(JOURNAL)), default=0)
     check_journal(dump, told, journal, count, report)
-    check_uptime(dump, report)
+    check_uptime(dump, told, report)
     found = read_outcomes(dump, told, report)
     check_promises(dump, journal, found, accounts, report)
     if dump.has_books:

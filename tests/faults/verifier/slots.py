@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.faults.verifier.dump import Dump, Record, origin_of
 from tests.faults.verifier.forms import fate, parsed
-from tests.faults.verifier.report import Report
+from tests.faults.verifier.report import Report, Told
 from tests.oracle.clock import HOUR, parse, show
 
 STARTS_ANEW = 6 * HOUR  # a run of slots after a longer silence
@@ -37,8 +37,9 @@ class Line:
         return self.states[edges[number - 1]] if number else "unmeasured"
 
 
-def check_uptime(dump: Dump, report: Report) -> None:
-    """Compare each target that has results."""
+def check_uptime(dump: Dump, told: Told, report: Report) -> None:
+    """Compare each target that has results; where others report as well, those that were told of."""
+    ours = {key for topic, key, _ in told.acknowledged if topic == "probe.results"}
     said = _said(dump, report)
     results: dict[tuple[int, str], list[Fact]] = defaultdict(list)
     for record in dump.of("probe.results"):
@@ -47,6 +48,10 @@ def check_uptime(dump: Dump, report: Report) -> None:
             results[record.partition, fact["target"]].append(fact)
     for (partition, target), facts in results.items():
         report.counts["probed targets"] += 1
+        if not told.complete and target not in ours:
+            said.pop((partition, target), None)
+            report.counts["targets of others"] += 1
+            continue
         if dump.begins.get(("probe.results", partition), 0) > 0:
             report.notes.append(f"V3: {target} not compared: the results begin after offset 0")
             continue
