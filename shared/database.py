@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from alembic import command
@@ -48,7 +48,15 @@ MIGRATING, RELAYING, SENDING, WATCHING = 1, 2, 3, 4
 _LOCKS = 0x6761_7261
 _READ = "garant_read"
 _BUSY_S = 30
-_CONNECT_S = 10
+_NOTICES_A_DEAD_SERVER: Final = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+"""Of PostgreSQL's client: a server whose machine is gone answers nothing, and without these the kernel waits
+for minutes or for ever."""
 _AGAIN_S = 0.5
 
 
@@ -76,7 +84,9 @@ def open_engine(url: str, keeping: Keeping) -> Engine:
     statement: they may be somebody's. Raises DatabaseUnusable."""
     parsed = parsed_url(url, keeping)
     if parsed.get_backend_name() == "postgresql":
-        return create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
+        return create_engine(
+            parsed, pool_pre_ping=True, hide_parameters=True, connect_args=dict(_NOTICES_A_DEAD_SERVER)
+        )
     Path(parsed.database or "").parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(parsed, connect_args={"timeout": _BUSY_S}, hide_parameters=True)
     event.listen(engine, "connect", _sqlite_connected)
@@ -126,7 +136,7 @@ def read_only_engine(parsed: URL) -> Engine:
     if (path := file_of(parsed)) is None:
         return create_engine(
             parsed,
-            connect_args={"connect_timeout": _CONNECT_S},
+            connect_args=dict(_NOTICES_A_DEAD_SERVER),
             execution_options={"postgresql_readonly": True},
             hide_parameters=True,
         )

@@ -17,6 +17,7 @@ class Pod(NamedTuple):
     restarts: int
     uid: str
     node: str
+    image: str
 
 
 def pods_of(listed: dict[str, Any]) -> list[Pod]:
@@ -36,6 +37,7 @@ def _pod(one: dict[str, Any]) -> Pod:
         sum(container.get("restartCount", 0) for container in status.get("containerStatuses", [])),
         metadata.get("uid", ""),
         one.get("spec", {}).get("nodeName", ""),
+        one.get("spec", {}).get("containers", [{}])[0].get("image", ""),
     )
 
 

@@ -109,11 +109,8 @@ class Kube:
         return [pod for pod in pods_of(self.json("get", "pods", "--selector", wanted)) if not pod.over]
 
     def images(self, component: str) -> list[str]:
-        """What the containers of a component's pods run."""
-        selector = f"app.kubernetes.io/name=garant,app.kubernetes.io/component={component}"
-        pods = self.json("get", "pods", "--selector", selector, "--field-selector=status.phase=Running")
-        containers = [one for pod in pods["items"] for one in pod["spec"]["containers"]]
-        return [str(one["image"]) for one in containers]
+        """What the pods of a component run, those on their way out left aside."""
+        return [pod.image for pod in self.pods(component)]
 
     def waiting_for(self, release: str = "garant") -> list[str]:
         """What of a release is not ready or not yet as it was last told to be; empty once all is."""

@@ -57,9 +57,11 @@ class Run:
         witness.ask("begin", fault=injury.name, **rate)
         mailing = threading.Thread(target=self._mail, args=(injury,), daemon=True)
         mailing.start()
-        times = injury.injure(self.trial, rng, self._more)
-        self.trial.kube.wait_ready()
-        state = witness.ask("end")
+        try:
+            times = injury.injure(self.trial, rng, self._more)
+            self.trial.kube.wait_ready()
+        finally:  # nothing may go on being told while the next fault is prepared
+            state = witness.ask("end")
         mailing.join()
         said = witness.ask("verify", accounts=f"{injury.name}{SEED}.")
         line = self._line(injury, times, int(state["in_flight"]), said, time.monotonic() - began)

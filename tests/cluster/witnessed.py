@@ -81,6 +81,7 @@ def pod(
         "metadata": {"name": name, "labels": labels or {}},
         "spec": {
             "automountServiceAccountToken": False,
+            "enableServiceLinks": False,  # a Service called garant-billing would set GARANT_BILLING_PORT
             "terminationGracePeriodSeconds": 1,
             "securityContext": security,
             "containers": [container],
