@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
@@ -276,3 +277,13 @@ def test_an_absent_server_is_named_without_its_password() -> None:
     with pytest.raises(DatabaseUnusable, match="GARANT_BILLING_DATABASE_URL") as caught:
         migrate(engine, BOOKS)
     assert "s3cret" not in str(caught.value)
+
+
+def test_a_server_whose_machine_is_gone_is_given_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the connection and never says a word
+        port = silent.getsockname()[1]
+        engine = open_engine(f"postgresql://me:s3cret@127.0.0.1:{port}/x", BOOKS)
+        pool = ThreadPoolExecutor(1)
+        with pytest.raises(DatabaseUnusable, match="timeout"):
+            pool.submit(migrate, engine, BOOKS).result(120)
+        pool.shutdown(wait=False)
