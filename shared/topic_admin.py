@@ -133,22 +133,26 @@ async def look(settings: KafkaSettings, topics: Sequence[Topic] = TOPICS) -> Lay
 def misfits(settings: KafkaSettings, layout: Layout, topics: Sequence[Topic] = TOPICS) -> list[str]:
     """What only a person can mend before topics are as the settings ask, each in a line: other numbers of
     partitions, too few copies, too few brokers."""
-    lines = []
+    wanting = [
+        topic
+        for topic in topics
+        if (found := layout.topics.get(settings.topic(topic))) is None
+        or found.replication < settings.replication
+    ]
+    too_few = bool(wanting) and settings.replication > layout.brokers
+    lines = [str(too_few_brokers(settings, layout.brokers))] if too_few else []
     for topic in topics:
         found = layout.topics.get(settings.topic(topic))
         if found is None:
             continue
         if found.partitions != settings.partitions(topic):
             lines.append(_other_partitions(settings, topic, found.partitions))
-        if found.replication < settings.replication:
+        if found.replication < settings.replication and not too_few:  # more copies than that cannot be had
             lines.append(
                 f"Topic {settings.topic(topic)} has {found.replication} replicas, the settings ask for "
                 f"{settings.replication}. Add replicas with kafka-reassign-partitions.sh, or set "
                 f"GARANT_KAFKA_REPLICATION to {found.replication} to live with that few."
             )
-    missing = [topic for topic in topics if settings.topic(topic) not in layout.topics]
-    if missing and settings.replication > layout.brokers:
-        lines.append(str(too_few_brokers(settings, layout.brokers)))
     return lines
 
 
