@@ -30,8 +30,9 @@ print("done")
 CREDITS = """
 import json, os, psycopg
 with psycopg.connect(os.environ["GARANT_BILLING_DATABASE_URL"]) as connection:
-    rows = connection.execute("SELECT credit, revision, amount, record FROM ledger_entries ORDER BY sequence")
-    print(json.dumps(rows.fetchall()))
+    columns = "credit, revision, amount, record"
+    asked = f"SELECT {columns} FROM ledger_entries WHERE kind = 'credit' ORDER BY sequence"
+    print(json.dumps(connection.execute(asked).fetchall()))
 """
 
 
@@ -55,7 +56,9 @@ def test_all_that_was_lost_comes_back_from_a_backup(second: Trial) -> None:
 
     said = second.witness.ask("verify", committed=False)
     assert said["errors"] == []
-    assert json.loads(second.kube.python(KEEPER, CREDITS)) == credits, "nothing is booked again"
+    booked = json.loads(second.kube.python(KEEPER, CREDITS))
+    assert booked[: len(credits)] == credits  # behind them the outage that the restore itself was, if any
+    assert len({(credit, revision) for credit, revision, *_ in booked}) == len(booked), "none is booked again"
     done = second.kube.exec("witness", "garant", "reconcile", within_s=600, check=False)
     assert done.status == 0, done.out + done.err
 
