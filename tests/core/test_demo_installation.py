@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from services.cli.demo.application import serve_demo
+from services.cli.demo.command import app
 from services.cli.demo.installation import NotRunning, installation
 from services.cli.local.ports import HOST, accepts, free_port
 from services.cli.mail.settings import MailboxOutside, MailboxSettings
@@ -67,3 +70,12 @@ def test_the_trial_s_servers_say_where_they_run(tmp_path: Path) -> None:
         run_kafka(TrialSettings(kafka_folder=tmp_path / "none"), tmp_path)
     with pytest.raises(PostgresFailed, match="GARANT_TRIAL_POSTGRES_PASSWORD"):
         run_postgres(TrialSettings(), tmp_path)
+
+
+def test_waiting_ends_once_the_application_answers(tmp_path: Path) -> None:
+    ports = [free_port(), free_port()]
+    options = ["wait", "--http-port", str(ports[0]), "--tcp-port", str(ports[1]), "--wait-s", "0.6"]
+    nothing = CliRunner().invoke(app, options)
+    assert nothing.exit_code == 1
+    with socket.create_server((HOST, ports[0])), socket.create_server((HOST, ports[1])):
+        assert CliRunner().invoke(app, options).exit_code == 0

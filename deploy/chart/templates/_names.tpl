@@ -35,6 +35,21 @@ garant.ch/trial: "true"
 {{- end }}
 {{- end -}}
 
+{{/* Of a pod: what does not change with the chart alone, which would restart it, a trial's Kafka and PostgreSQL too. */}}
+{{- define "garant.podLabels" -}}
+{{ include "garant.selector" . }}
+app.kubernetes.io/part-of: garant
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+{{- if hasPrefix "trial-" .component }}
+garant.ch/trial: "true"
+{{- else }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+{{- end }}
+{{- with .root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
 {{- define "garant.name" -}}
 {{ include "garant.fullname" .root }}-{{ .component }}
 {{- end -}}

@@ -51,6 +51,21 @@ def start(
     Console().print(said, soft_wrap=True)
 
 
+@app.command(hidden=True)
+def wait(
+    host: Annotated[str, typer.Option(help="Where the demo application runs.")] = HOST,
+    http_port: Annotated[int, typer.Option(help="Port of its HTTP service.")] = 28080,
+    tcp_port: Annotated[int, typer.Option(help="Port of its TCP service.")] = 28081,
+    wait_s: Annotated[float, typer.Option(help="Seconds to wait at most.", min=0)] = 300.0,
+) -> None:
+    """Return once the demo application answers; what then is seen of it, counts."""
+    deadline = time.monotonic() + wait_s
+    while not all(accepts(port, host) for port in (http_port, tcp_port)):
+        if time.monotonic() >= deadline:
+            _give_up(f"The demo application does not answer at {host}:{http_port} and {tcp_port}.")
+        time.sleep(0.5)
+
+
 @app.command(name="break")
 def break_() -> None:
     """Stop the demo application: connections to it are refused until `garant demo mend`."""
