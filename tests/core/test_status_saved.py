@@ -7,8 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from services.status.history.saved import encoded, open_standing, put
+from services.status.history.saved import encoded, open_standing
 from services.status.history.standing import State
+from shared.whole_files import put
 from tests.core.status_told import SILENT_AFTER, Page, public
 from tests.core.telling import instant, observed, published, state, terms_with
 

@@ -13,7 +13,6 @@ nothing.
 from __future__ import annotations
 
 import gzip
-import os
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
@@ -23,6 +22,7 @@ import msgspec
 from msgspec import Struct
 
 from shared.errors import NeedsAPerson
+from shared.whole_files import put
 
 FORMAT = 1
 NOTHING = sha256(b"").hexdigest()
@@ -203,22 +203,6 @@ def prune(folder: Path, keep: int) -> int:
             path.unlink()
             count += 1
     return count
-
-
-def put(path: Path, data: bytes) -> None:
-    """Puts a file in its place, whole or not at all, and onto the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.new")
-    with new.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def write_lines(

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import msgspec
 
-from services.cli.backup.archive import Cut, SavedState, put, read_file
+from services.cli.backup.archive import Cut, SavedState, read_file
 from services.sla.app import volumes
 from services.sla.app.volumes import SLOTS, Manifest, Place, Unusable
 from shared.kafka import service_broker
 from shared.settings import KafkaSettings
 from shared.topics import PROMISES_STATE, UPTIME_STATE
+from shared.whole_files import put
 
 STATES = {UPTIME_STATE.name: UPTIME_STATE, PROMISES_STATE.name: PROMISES_STATE}
 SOURCE = "/garant/backup"

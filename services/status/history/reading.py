@@ -19,7 +19,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from services.status.history import metrics
-from services.status.history.saved import encoded, put
+from services.status.history.saved import encoded
 from services.status.history.standing import Standing, Unusable
 from shared.codec import decode_fact
 from shared.database import Clock
@@ -32,6 +32,7 @@ from shared.time import format_instant
 from shared.topics import TERMS_EVENTS, UPTIME_CHANGES, Topic
 from shared.tracing import spans
 from shared.tracing.context import cause_in
+from shared.whole_files import put
 
 log = structlog.get_logger()
 

@@ -6,7 +6,6 @@ used, and the log is read from its beginning.
 
 from __future__ import annotations
 
-import os
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -66,14 +65,3 @@ def encoded(state: State) -> bytes:
     """The bytes of the file."""
     data = encode_state(state)
     return _MAGIC + sha256(data).digest() + data
-
-
-def put(path: Path, data: bytes) -> None:
-    """Puts `data` in the file's place, whole or not at all. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.new")
-    with new.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
