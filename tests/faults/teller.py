@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, OutOfOrderSequenceNumber
 
 from tests.faults.installation import Broken, Installation
 from tests.faults.stories.dirt import Dirt
@@ -162,12 +162,21 @@ class Teller:
             try:
                 producer = await self._connected()
                 await producer.send_and_wait(topic, value, key=None if key is None else key.encode())
-            except KafkaError:
+            except KafkaError as error:
                 self.perhaps.append((topic, key, value))
+                if isinstance(error, OutOfOrderSequenceNumber):
+                    await self._connect_anew(producer)
                 await asyncio.sleep(0.5)
             else:
                 self.acknowledged.append((topic, key, value))
                 return
+
+    async def _connect_anew(self, producer: AIOKafkaProducer) -> None:
+        """One that missed an acknowledgement, as when the broker is killed, takes no further record."""
+        async with self._connecting:
+            if self._producer is producer:
+                self._producer = None
+                await producer.stop()
 
     async def _connected(self) -> AIOKafkaProducer:
         async with self._connecting:
