@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 UID = 10001
-HOME = Path("/home-of-garant")
+HOME = "var/lib/garant"
 
 
 def main() -> None:
@@ -40,18 +40,19 @@ def main() -> None:
     sbom = told.out / "usr/share/garant/sbom.cdx.json"
     sbom.parent.mkdir(parents=True)
     sbom.write_text(_sbom(json.loads(told.sbom.read_text()), when))
-    HOME.mkdir(exist_ok=True)
-    for root in (told.out, HOME):
-        for path in (root, *root.rglob("*")):
-            os.utime(path, (when, when), follow_symlinks=False)
+    home = told.out / HOME
+    home.mkdir(parents=True)
+    home.chmod(0o1777)  # a volume made of it belongs to whoever runs in the container
+    for path in (told.out, *told.out.rglob("*")):
+        os.utime(path, (when, when), follow_symlinks=False)
 
 
 def _compile(venv: Path, place: Path) -> None:
     """Byte code that is never checked against its source again: nobody writes in an image."""
     for found in venv.rglob("__pycache__"):
         shutil.rmtree(found, ignore_errors=True)
-    for recorded in venv.glob("lib/*/site-packages/*.dist-info/direct_url.json"):
-        recorded.unlink()  # where the project was built from
+    for where in venv.glob("lib/*/site-packages/*.dist-info"):
+        _forget(where, "direct_url.json", "uv_cache.json")
     compileall.compile_dir(
         venv,
         maxlevels=30,
@@ -60,6 +61,22 @@ def _compile(venv: Path, place: Path) -> None:
         prependdir=str(place),
         invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
     )
+
+
+def _forget(where: Path, *names: str) -> None:
+    """Removes what says where and when a package was built, also from the list of its files."""
+    for name in names:
+        (where / name).unlink(missing_ok=True)
+    record = where / "RECORD"
+    if record.exists():
+        kept = [
+            line for line in record.read_text().splitlines(True) if not line.startswith(_named(where, names))
+        ]
+        record.write_text("".join(kept))
+
+
+def _named(where: Path, names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"{where.name}/{name}," for name in names)
 
 
 def _user(out: Path) -> None:
