@@ -102,3 +102,8 @@ def plain(value: object) -> str:
         value = ", ".join(str(one) for one in value)
     text = "" if value is None else str(value)
     return "".join(one if one.isprintable() else " " for one in text)
+
+
+def without_none(values: dict[str, Any]) -> dict[str, Any]:
+    """What is said of `values`: None is not."""
+    return {name: value for name, value in values.items() if value is not None}

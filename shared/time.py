@@ -82,3 +82,8 @@ def _minute_text(number: int) -> str:
     day = datetime.fromordinal(_EPOCH_ORDINAL + days)
     hour, minute = divmod(minutes, 60)
     return f"{day.year:04d}-{day.month:02d}-{day.day:02d}T{hour:02d}:{minute:02d}:"
+
+
+def seconds_since(then: int | None, now: int) -> float:
+    """How long ago (s) `then` was at `now`, both in ms; 0 where it is not past, or never was."""
+    return 0.0 if then is None else max(0, now - then) / 1_000

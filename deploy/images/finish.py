@@ -69,14 +69,9 @@ def _forget(where: Path, *names: str) -> None:
         (where / name).unlink(missing_ok=True)
     record = where / "RECORD"
     if record.exists():
-        kept = [
-            line for line in record.read_text().splitlines(True) if not line.startswith(_named(where, names))
-        ]
+        gone = tuple(f"{where.name}/{name}," for name in names)
+        kept = [line for line in record.read_text().splitlines(True) if not line.startswith(gone)]
         record.write_text("".join(kept))
-
-
-def _named(where: Path, names: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(f"{where.name}/{name}," for name in names)
 
 
 def _user(out: Path) -> None:

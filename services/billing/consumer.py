@@ -33,7 +33,7 @@ from shared.places import Places
 from shared.settings import KafkaSettings
 from shared.topics import CREDITS, QUOTA
 from shared.tracing import spans
-from shared.tracing.context import cause_in
+from shared.tracing.context import Cause, Trace, cause_in
 
 log = structlog.get_logger()
 
@@ -118,14 +118,7 @@ async def _take(
             "journal": f"{credit.journal.partition}/{credit.journal.offset}/{credit.journal.index}",
         }
         log.log(_LEVELS.get(result, logging.INFO), f"billing.credit.{result}", **about)
-    spans.tell(
-        "book credit",
-        own,
-        cause.parent,
-        record.timestamp,
-        kind="consumer",
-        attributes={**about, "result": result},
-    )
+    _tell("book credit", own, cause, record, {**about, "result": result})
 
 
 async def _take_warning(
@@ -151,11 +144,8 @@ async def _take_warning(
                 "restored": isinstance(warning, QuotaRestored),
             }
             log.info(f"billing.warning.{result}", **about)
-        spans.tell(
-            "note warning",
-            own,
-            cause.parent,
-            record.timestamp,
-            kind="consumer",
-            attributes={**about, "result": result},
-        )
+        _tell("note warning", own, cause, record, {**about, "result": result})
+
+
+def _tell(name: str, own: Trace, cause: Cause, record: Any, about: dict[str, str | int]) -> None:
+    spans.tell(name, own, cause.parent, record.timestamp, kind="consumer", attributes=about)

@@ -8,17 +8,19 @@ from services.billing import metrics
 from services.billing.holding import held_amounts, held_now
 from services.billing.statements import invoiced_after_end, owed_now, quarantined
 from services.billing.tables import ledger_entries, outbox, subscription_facts
-from shared.time import Instant
+from shared.time import Instant, seconds_since
 
 
 def count_books(connection: Connection, now: Instant) -> None:
     """Sets what is granted, held, in quarantine and left to a person; reads the whole ledger."""
     waiting = quarantined(connection)
     metrics.QUARANTINED.set(len(waiting))
-    metrics.QUARANTINE_OLDEST.set(_since([one.first_seen_at for one in waiting], now))
+    metrics.QUARANTINE_OLDEST.set(
+        seconds_since(min((one.first_seen_at for one in waiting), default=None), now)
+    )
     held = held_now(connection)
     metrics.HELD.set(len(held))
-    metrics.HELD_OLDEST.set(_since([one.held_at for one in held], now))
+    metrics.HELD_OLDEST.set(seconds_since(min((one.held_at for one in held), default=None), now))
     metrics.HELD_AMOUNT.clear()
     for currency, amount in held_amounts(held).items():
         metrics.HELD_AMOUNT.labels(currency).set(amount)
@@ -44,9 +46,4 @@ def count_outbox(connection: Connection, now: Instant) -> None:
     oldest = connection.execute(
         select(func.min(subscription_facts.c.said_at)).join(outbox).where(outbox.c.sent_at.is_(None))
     ).scalar_one()
-    metrics.OUTBOX_OLDEST.set(_since([] if oldest is None else [oldest], now))
-
-
-def _since(instants: list[Instant], now: Instant) -> float:
-    """How long ago (s) the first of them was, 0 without one."""
-    return max(0, now - min(instants)) / 1_000 if instants else 0.0
+    metrics.OUTBOX_OLDEST.set(seconds_since(oldest, now))

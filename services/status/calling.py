@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from services.status.settings import TOKEN, StatusSettings
-from shared.calling import Service
+from shared.calling import Service, without_none
 
 
 def ask(
@@ -17,7 +17,7 @@ def ask(
 ) -> Any:
     """What the service answers, None where that is nothing; fields of `body` that are None are left out."""
     settings = StatusSettings()
-    given = None if body is None else {name: value for name, value in body.items() if value is not None}
+    given = None if body is None else without_none(body)
     service = Service(TOKEN, settings.token, settings.service_url())
     answer = service.call(method, path, given, key=key, query=query)
     return answer.json() if answer.content else None

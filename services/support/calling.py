@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from services.support.settings import TOKEN, SupportSettings
-from shared.calling import Service
+from shared.calling import Service, without_none
 
 
 def ask(
@@ -19,9 +19,7 @@ def ask(
     """What the desk answers; fields of `body` and `query` that are None are left out. Raises Refused."""
     settings = SupportSettings()
     desk = Service(TOKEN, settings.token, settings.service_url())
-    given = None if body is None else _given(body)
-    return desk.call(method, path, given, key=key, query=None if query is None else _given(query)).json()
-
-
-def _given(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
+    given = None if body is None else without_none(body)
+    return desk.call(
+        method, path, given, key=key, query=None if query is None else without_none(query)
+    ).json()

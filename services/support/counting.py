@@ -18,7 +18,7 @@ from services.support.tables import (
 )
 from shared.database import reading
 from shared.mail.letters import MARKER, counts
-from shared.time import Instant
+from shared.time import Instant, seconds_since
 
 
 def count(engine: Engine, now: Instant) -> None:
@@ -30,7 +30,7 @@ def count(engine: Engine, now: Instant) -> None:
         oldest = connection.execute(
             select(func.min(ticket_facts.c.said_at)).join(outbox).where(outbox.c.sent_at.is_(None))
         ).scalar_one()
-        metrics.OUTBOX_OLDEST.set(_age(oldest, now))
+        metrics.OUTBOX_OLDEST.set(seconds_since(oldest, now))
 
 
 def _count_mail(connection: Connection, now: Instant) -> None:
@@ -38,7 +38,7 @@ def _count_mail(connection: Connection, now: Instant) -> None:
         select(func.count(), func.min(messages.c.taken_at)).where(messages.c.state == "quarantined")
     ).one()
     metrics.QUARANTINED.set(quarantined)
-    metrics.QUARANTINE_OLDEST.set(_age(since, now))
+    metrics.QUARANTINE_OLDEST.set(seconds_since(since, now))
     for state, number in counts(connection, letters).items():
         metrics.LETTERS.labels(state).set(number)
     oldest = connection.execute(
@@ -46,7 +46,7 @@ def _count_mail(connection: Connection, now: Instant) -> None:
             letters.c.state == "waiting", letters.c.purpose != MARKER
         )
     ).scalar_one()
-    metrics.OLDEST_WAITING.set(_age(oldest, now))
+    metrics.OLDEST_WAITING.set(seconds_since(oldest, now))
 
 
 def _count_requests(connection: Connection) -> None:
@@ -92,8 +92,3 @@ def _count_quotas(connection: Connection, now: Instant) -> None:
         found[name] = number
     for name, number in found.items():
         metrics.QUOTAS.labels(name).set(number)
-
-
-def _age(since: int | None, now: Instant) -> float:
-    """How long ago (s) that was, 0 where it never was."""
-    return 0.0 if since is None else max(0, now - since) / 1_000

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -65,16 +65,15 @@ def tell(
     end_ms: int | None = None,
     *,
     kind: Kind = "internal",
-    links: Sequence[Trace] = (),
     attributes: Attributes = MappingProxyType({}),
 ) -> None:
-    """Tells of the span `own`, which follows from `cause`; `end_ms` None is now. `links` are others it has to
-    do with. Attributes become garant.NAME; those that are None are left out. Costs nothing where tracing
-    is off, and never fails nor waits."""
+    """Tells of the span `own`, which follows from `cause`; `end_ms` None is now. Attributes become
+    garant.NAME; those that are None are left out. Costs nothing where tracing is off, and never fails nor
+    waits."""
     if _telling is not None:
         ends = time.time_ns() // 1_000_000 if end_ms is None else end_ms
         named = {f"garant.{key}": value for key, value in attributes.items() if value is not None}
-        _telling.tell(name, own, cause, start_ms, max(ends, start_ms), kind, links, named)
+        _telling.tell(name, own, cause, start_ms, max(ends, start_ms), kind, named)
 
 
 def tell_taken(

@@ -6,7 +6,7 @@ import atexit
 import logging
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any
 
@@ -96,14 +96,13 @@ class Telling:
         start_ms: int,
         end_ms: int,
         kind: Kind,
-        links: Sequence[Trace],
         attributes: Mapping[str, str | int | bool],
     ) -> None:
         """As `shared.tracing.spans.tell`."""
         parent = Context()
         if cause is not None:
             parent = trace.set_span_in_context(trace.NonRecordingSpan(_context(cause)), parent)
-        linked = [trace.Link(_context(one)) for one in links]
+        linked = []
         batch = trace.get_current_span().get_span_context()
         if batch.is_valid and batch.trace_flags.sampled:
             linked.append(trace.Link(batch))

@@ -107,9 +107,8 @@ def _times_as_given(settings: KafkaSettings, topics: Sequence[Topic]) -> Iterato
                 if time.monotonic() > deadline:
                     raise NotRestored(f"The broker did not take {_TIME}={_AS_GIVEN} for {', '.join(names)}.")
                 time.sleep(0.2)
-            time.sleep(
-                1.0
-            )  # it is known; brokers take it over one after the other, and what comes too early shows
+            # It is known; brokers take it over one after the other, and what comes too early shows.
+            time.sleep(1.0)
             yield
         finally:
             _set(admin, own)
