@@ -97,12 +97,15 @@ class Outbox:
 
     async def _deliver(self, records: list[bytes], *, spooled: bool) -> None:
         first = self.spool.gone
+        loop = asyncio.get_running_loop()
+        patient_until = loop.time() + _PATIENCE_S
         sending = asyncio.ensure_future(self._send(records))
         patience = _KEEP_EVERY_S if spooled else _PATIENCE_S
         while not (await asyncio.wait({sending}, timeout=patience))[0]:
+            if loop.time() >= patient_until:
+                self._say_away("not acknowledged")
             if not spooled:
                 spooled, patience = True, _KEEP_EVERY_S
-                self._say_away("not acknowledged")
                 self._put_away(records)
             self._keep()
             await asyncio.to_thread(self.spool.sync)

@@ -99,6 +99,25 @@ async def test_a_group_that_hangs_is_on_disk_after_a_second_and_what_follows_is_
     assert broker.heard == records(0, 9)
 
 
+async def test_a_broker_lost_while_the_disk_is_read_is_away_after_a_second(tmp_path: Path) -> None:
+    waiting = spool(tmp_path)
+    waiting.append(records(0, 5))
+    broker = Broker()
+    broker.hanging = asyncio.Event()
+    outbox = Outbox(broker.send, waiting)
+    running = asyncio.create_task(outbox.run())
+    await asyncio.sleep(0.5)
+    assert not outbox.away, "half a second is no outage"
+    async with asyncio.timeout(5):
+        while not outbox.away:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    broker.hanging.set()
+    await until(outbox, delivered=5)
+    assert not outbox.away
+    outbox.stop()
+    await running
+
+
 async def test_stopped_while_the_broker_is_away_everything_is_on_disk(tmp_path: Path) -> None:
     outbox = Outbox(Broker(there=False).send, spool(tmp_path))
     running = asyncio.create_task(outbox.run())
