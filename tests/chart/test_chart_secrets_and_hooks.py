@@ -11,6 +11,8 @@ from tests.chart.rendering import EVERY_VALUES, Object, component, named, of_kin
 
 SECRET = re.compile(r"(PASSWORD|TOKEN|DATABASE_URL|SECRET|HEADERS)$")
 BEFORE = {"pre-install", "pre-upgrade", "pre-rollback"}
+ON_POSTGRES = ("billing", "support", "notify", "status")
+DATABASE_CA = ("verify-full", "/etc/garant/database-ca/ca.crt")
 
 
 def events(one: Object) -> set[str]:
@@ -84,7 +86,12 @@ def test_a_service_logs_in_as_itself_and_sees_its_own_secret_only(values: str) -
             source for kind, source, _ in sources({**pod["spec"], "containers": []}) if kind == "Secret"
         }
         own = component(pod)
-        assert mounted <= {own, f"garant-kafka-{own}", f"garant-{own}-kafka", "garant-cluster-ca-cert"}, name
+        authorities = {"garant-cluster-ca-cert"} if values == "everything" else set()
+        if authorities and own in ON_POSTGRES:
+            authorities.add("postgres-ca")
+            assert (env["PGSSLMODE"], env["PGSSLROOTCERT"]) == DATABASE_CA, name
+        assert mounted <= {own, f"garant-kafka-{own}", f"garant-{own}-kafka"} | authorities, name
+        assert authorities <= mounted, name
 
 
 def test_the_common_name_of_a_certificate_is_the_user() -> None:

@@ -99,6 +99,29 @@
 {{- end }}
 {{- end -}}
 
+{{/* PostgreSQL's client reads these, whatever the URL leaves open. */}}
+{{- define "garant.databaseCaEnv" -}}
+{{- if and .root.Values.database.caSecret (not (include "garant.trial" .root)) }}
+- {name: PGSSLMODE, value: verify-full}
+- {name: PGSSLROOTCERT, value: /etc/garant/database-ca/{{ .root.Values.database.caKey }}}
+{{- end }}
+{{- end -}}
+
+{{- define "garant.databaseCaMount" -}}
+{{- if and .root.Values.database.caSecret (not (include "garant.trial" .root)) }}
+- {name: database-ca, mountPath: /etc/garant/database-ca, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{- define "garant.databaseCaVolume" -}}
+{{- if and .root.Values.database.caSecret (not (include "garant.trial" .root)) }}
+- name: database-ca
+  secret:
+    secretName: {{ .root.Values.database.caSecret }}
+    defaultMode: 0440
+{{- end }}
+{{- end -}}
+
 {{- define "garant.kafkaCert" -}}
 {{ get .root.Values.kafka.security.certSecrets .user | default (printf "%s-%s-kafka" (include "garant.fullname" .root) .user) }}
 {{- end -}}

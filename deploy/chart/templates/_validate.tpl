@@ -165,5 +165,41 @@ Secret {{ $name }} (secrets.{{ $service }}) has no {{ $key }}: add it
 {{- end }}
 {{- end }}
 {{- end }}
+{{- range (include "garant.otherSecrets" . | fromYaml).secrets }}
+{{- $value := .value }}{{ $name := .name }}
+{{- $secret := lookup "v1" "Secret" $root.Release.Namespace $name }}
+{{- if not $secret }}
+Secret {{ $name }} ({{ $value }}) is not in namespace {{ $root.Release.Namespace }}: make it with {{ join ", " .keys }}
+{{- else }}
+{{- range $key := .keys }}
+{{- if not (get ($secret.data | default dict) $key) }}
+Secret {{ $name }} ({{ $value }}) has no {{ $key }}: add it
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Those that are nobody's own, as data: the value that names it, and the keys it must have. */}}
+{{- define "garant.otherSecrets" -}}
+{{- $v := .Values -}}
+secrets:
+{{- if and (hasSuffix "SSL" $v.kafka.security.protocol) $v.kafka.security.caSecret }}
+  - {value: kafka.security.caSecret, name: {{ $v.kafka.security.caSecret }}, keys: [{{ $v.kafka.security.caKey | quote }}]}
+{{- end }}
+{{- if $v.database.caSecret }}
+  - {value: database.caSecret, name: {{ $v.database.caSecret }}, keys: [{{ $v.database.caKey | quote }}]}
+{{- end }}
+{{- if eq $v.kafka.security.protocol "SSL" }}
+{{- range $service, $named := $v.kafka.security.certSecrets }}
+{{- $wanted := ternary $v.kafka.topics.apply (not $v.certManager.kafka) (eq $service "admin") }}
+{{- if $wanted }}
+  - {value: kafka.security.certSecrets.{{ $service }}, name: {{ include "garant.kafkaCert" (dict "root" $ "user" $service) }}, keys: [tls.crt, tls.key]}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if and $v.otlp.endpoint $v.otlp.headersSecret }}
+  - {value: otlp.headersSecret, name: {{ $v.otlp.headersSecret }}, keys: [headers]}
 {{- end }}
 {{- end -}}
