@@ -34,8 +34,8 @@ from bench import (
 from services.cli.local.broker import open_broker
 from services.cli.local.ports import free_port
 from services.sla.app.uptime_worker import MAX_RECORDS
-from shared.kafka import ensure_topics
 from shared.settings import KafkaSettings
+from shared.topic_admin import ensure_topics
 
 PARTS = ("throughput", "latency", "restart", "memory", "replay", "agent", "support", "intake", "status")
 

@@ -28,10 +28,10 @@ from services.cli.publish import publish_facts
 from shared.calendar import local_date
 from shared.codec import decode_credit, decode_fact
 from shared.facts import Check, Fact, ProbeResult, SubscriptionStarted, TargetDeclared, TargetStateChanged
-from shared.kafka import ensure_topics
 from shared.money import Amount
 from shared.settings import KafkaSettings
 from shared.time import HOUR, MINUTE, Instant
+from shared.topic_admin import ensure_topics
 from shared.topics import CREDITS, PROBE_RESULTS, UPTIME_CHANGES
 
 CHECK = "tcp:443"

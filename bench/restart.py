@@ -35,8 +35,9 @@ from services.sla.promises import entry
 from shared.cloudevents import headers
 from shared.codec import encode
 from shared.facts import ClockAdvanced
-from shared.kafka import ensure_topics, send, service_broker
+from shared.kafka import send, service_broker
 from shared.settings import KafkaSettings
+from shared.topic_admin import ensure_topics
 from shared.topics import JOURNAL, PROBE_RESULTS, UPTIME_STATE, Topic
 
 GARANT = str(Path(sys.executable).with_name("garant"))

@@ -34,9 +34,9 @@ from services.cli.local.broker import open_broker
 from services.cli.local.ports import HOST, free_port
 from services.cli.publish import publish_facts
 from shared.facts import ProbeResult
-from shared.kafka import ensure_topics
 from shared.settings import KafkaSettings
 from shared.time import HOUR
+from shared.topic_admin import ensure_topics
 from shared.topics import PROBE_RESULTS
 
 READY_S = 120.0

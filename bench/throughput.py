@@ -24,9 +24,10 @@ from bench.workload import CHECKS, INTERVAL, LOCATIONS, fleet, record
 from services.sla.app.uptime_worker import MAX_RECORDS, UptimeWorker
 from services.sla.states import TargetState, observe
 from shared.codec import decode_probe_fact
-from shared.kafka import MAX_RECORD_BYTES, ensure_topics, service_broker
+from shared.kafka import service_broker
 from shared.settings import KafkaSettings
-from shared.topics import PROBE_RESULTS, Topic
+from shared.topic_admin import ensure_topics
+from shared.topics import MAX_RECORD_BYTES, PROBE_RESULTS, Topic
 
 T = TypeVar("T")
 Line: TypeAlias = dict[str, Any]

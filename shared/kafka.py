@@ -23,13 +23,7 @@ from shared.errors import NeedsAPerson
 from shared.rights import UNREACHABLE, WITHDRAWN, knock, not_allowed
 from shared.security import blocking_arguments, faststream_security
 from shared.settings import KafkaSettings
-from shared.topic_admin import TopicMismatch as TopicMismatch
-from shared.topic_admin import TopicsMissing as TopicsMissing
-from shared.topic_admin import ensure_topics as ensure_topics
-from shared.topic_admin import topic_config as topic_config
-from shared.topic_admin import topic_settings as topic_settings
-from shared.topics import DEAD_LETTERS, Topic
-from shared.topics import MAX_RECORD_BYTES as MAX_RECORD_BYTES
+from shared.topics import DEAD_LETTERS, MAX_RECORD_BYTES, Topic
 from shared.tracing import spans
 from shared.tracing.context import carry, cause_in
 

@@ -17,9 +17,10 @@ from faststream.kafka import KafkaBroker
 from shared.access import ACCESS
 from shared.database import Keeping, failing
 from shared.health import Server
-from shared.kafka import ensure_topics, into, service_broker, wait_for_broker
+from shared.kafka import into, service_broker, wait_for_broker
 from shared.rights import WITHDRAWN, NotAllowed, told, watch
 from shared.settings import KafkaSettings
+from shared.topic_admin import ensure_topics
 
 log = structlog.get_logger()
 

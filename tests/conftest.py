@@ -20,9 +20,10 @@ from services.cli.local.config import DEPLOY, BrokerFailed, BrokerSettings
 from services.cli.local.jars import fetch_jars, read_lock
 from services.cli.local.local_kafka import LocalKafka, start_local_kafka
 from services.cli.local.ports import free_port
-from shared.kafka import BrokerUnreachable, ensure_topics
+from shared.kafka import BrokerUnreachable
 from shared.security import blocking_arguments
 from shared.settings import KafkaSettings
+from shared.topic_admin import ensure_topics
 from tests.mail.relay import Relay
 from tests.mail.servers import MailServer, kinds, mail_server
 

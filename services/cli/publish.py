@@ -18,8 +18,9 @@ from shared.cloudevents import headers
 from shared.codec import Undecodable, decode_fact, encode
 from shared.errors import NeedsAPerson
 from shared.facts import ClockAdvanced, Fact
-from shared.kafka import ensure_topics, send, service_broker, wait_for_broker
+from shared.kafka import send, service_broker, wait_for_broker
 from shared.settings import KafkaSettings
+from shared.topic_admin import ensure_topics
 from shared.topics import TOPIC_OF, TOPICS, key_of
 
 _IN_FLIGHT = 2_000

@@ -15,8 +15,8 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Engine, func, select
 
-from shared.kafka import ensure_topics
 from shared.settings import KafkaSettings
+from shared.topic_admin import ensure_topics
 from tests.faults.prepared import Own, Prepared, Process
 from tests.faults.small_disk import SmallDisk
 from tests.mail.relay import Relay

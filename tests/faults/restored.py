@@ -21,8 +21,9 @@ from services.cli.publish import publish_facts
 from services.sla.history import History
 from services.sla.promises import Promises
 from shared.facts import Fact
-from shared.kafka import ensure_topics, read_topic
+from shared.kafka import read_topic
 from shared.settings import KafkaSettings
+from shared.topic_admin import ensure_topics
 from shared.topics import JOURNAL
 from tests.conftest import StartKafka
 from tests.upgrade.processes import CHECKOUT, GARANT, Service, eventually

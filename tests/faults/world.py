@@ -21,8 +21,8 @@ from services.cli.local.jars import fetch_jars, read_lock
 from services.cli.local.local_kafka import LocalKafka, start_local_kafka
 from services.cli.local.ports import HOST, free_port
 from services.cli.up.tether import ends_with_starter
-from shared.kafka import ensure_topics
 from shared.settings import KafkaSettings
+from shared.topic_admin import ensure_topics
 from tests.faults.installation import Broken, declare
 from tests.faults.killed_postgres import Postgres
 from tests.faults.shifted import step

@@ -39,11 +39,12 @@ from shared.facts import (
     TermsPublished,
     WorkLogged,
 )
-from shared.kafka import ensure_topics, read_topic
+from shared.kafka import read_topic
 from shared.outcomes import Credit
 from shared.settings import KafkaSettings
 from shared.terms import BUILT_IN
 from shared.time import HOUR, Instant, parse_instant
+from shared.topic_admin import ensure_topics
 from shared.topics import (
     CREDITS,
     QUOTA,

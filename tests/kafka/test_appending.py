@@ -9,9 +9,9 @@ from aiokafka.errors import KafkaError
 
 from shared.appending import ToAppend, append, append_by_key
 from shared.cloudevents import headers
-from shared.kafka import MAX_RECORD_BYTES, read_topic, service_broker
+from shared.kafka import read_topic, service_broker
 from shared.settings import KafkaSettings
-from shared.topics import JOURNAL, PROBE_RESULTS
+from shared.topics import JOURNAL, MAX_RECORD_BYTES, PROBE_RESULTS
 
 
 def record(text: str, key: str | None = None, length: int = 0) -> ToAppend:

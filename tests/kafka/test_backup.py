@@ -19,8 +19,9 @@ from services.cli.backup import restoring
 from services.cli.backup.archive import cuts, read_cut
 from services.cli.main import app
 from shared.errors import NeedsAPerson
-from shared.kafka import ensure_topics, kept, topic_settings
+from shared.kafka import kept
 from shared.settings import KafkaSettings
+from shared.topic_admin import ensure_topics, topic_settings
 from shared.topics import JOURNAL, PROBE_RESULTS, TERMS_EVENTS, TICKET_EVENTS, TOPICS, UPTIME_CHANGES, Topic
 from tests.kafka.reconciling import forget
 

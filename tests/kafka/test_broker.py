@@ -18,8 +18,9 @@ from services.cli.local.config import BrokerFailed
 from services.cli.local.local_kafka import find_running
 from services.cli.local.ports import accepts, free_port
 from services.cli.up.tether import command_line
-from shared.kafka import BrokerUnreachable, ensure_topics, topic_settings
+from shared.kafka import BrokerUnreachable
 from shared.settings import KafkaSettings
+from shared.topic_admin import ensure_topics, topic_settings
 from shared.topics import JOURNAL, PROBE_RESULTS, TERMS_EVENTS
 from tests.conftest import StartKafka
 

@@ -18,8 +18,9 @@ import pytest
 from services.cli.local.ports import free_port
 from shared.codec import decode_probe_fact, encode
 from shared.facts import ProbeResult, TargetDeclared
-from shared.kafka import Record, ensure_topics, read_topic
+from shared.kafka import Record, read_topic
 from shared.settings import KafkaSettings
+from shared.topic_admin import ensure_topics
 from shared.topics import PROBE_RESULTS
 from tests.conftest import StartKafka
 

@@ -36,11 +36,12 @@ from services.probe.publisher import Publisher
 from shared.access import ACCESS, ACCESSES, Access, user
 from shared.codec import encode
 from shared.facts import MaintenanceAnnounced
-from shared.kafka import BrokerUnreachable, ensure_topics, read_topic, send, service_broker, wait_for_broker
+from shared.kafka import BrokerUnreachable, read_topic, send, service_broker, wait_for_broker
 from shared.rights import Refused, check_rights, watch
 from shared.security import blocking_arguments
 from shared.settings import KafkaSettings
 from shared.time import HOUR, Instant
+from shared.topic_admin import ensure_topics
 from shared.topics import CREDITS, DEAD_LETTERS, JOURNAL, SUBSCRIPTION_EVENTS, TERMS_EVENTS, TOPICS
 from tests.core.billing_books import credit
 from tests.kafka.allowed import GROUPS, readable, refused, usable_groups, writable

@@ -31,12 +31,13 @@ from shared.facts import (
     TargetObserved,
     TargetStateChanged,
 )
-from shared.kafka import ensure_topics, read_topic
+from shared.kafka import read_topic
 from shared.money import Amount
 from shared.outcomes import MonthClosed
 from shared.security import blocking_arguments
 from shared.settings import KafkaSettings
 from shared.time import DAY, HOUR, MINUTE, Instant, parse_instant
+from shared.topic_admin import ensure_topics
 from shared.topics import MONTHS, UPTIME_CHANGES
 from tests.conftest import StartKafka
 from tests.core.status_told import SILENT_AFTER, public, story

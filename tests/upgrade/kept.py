@@ -13,8 +13,9 @@ from typing import Any
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 
-from shared.kafka import Record, read_topic, topic_config
+from shared.kafka import Record, read_topic
 from shared.settings import KafkaSettings
+from shared.topic_admin import topic_config
 from shared.topics import TOPICS, Topic
 
 AS_TOLD = {

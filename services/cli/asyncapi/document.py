@@ -17,10 +17,10 @@ import yaml
 from services.cli.asyncapi.operations import Operation, usual_settings
 from shared.cloudevents import DEAD_LETTER_REASON, ORIGIN
 from shared.facts import ClockAdvanced, SubscriptionFact, TargetFact, TermsPublished, TicketFact
-from shared.kafka import topic_config
 from shared.money import Amount
 from shared.outcomes import JournalEntry
 from shared.time import Instant
+from shared.topic_admin import topic_config
 from shared.topics import DEAD_LETTERS, TOPICS, Spread, Topic
 from shared.tracing.context import TRACEPARENT
 

@@ -25,11 +25,12 @@ from services.cli.backup import states
 from services.cli.backup.archive import Cut, Kept, Part, line_of, onward, records_of
 from services.cli.backup.copying import HISTORY, read_range
 from shared.errors import NeedsAPerson
-from shared.kafka import MAX_RECORD_BYTES, ensure_topics, kept, open_reader
+from shared.kafka import kept, open_reader
 from shared.rights import not_allowed
 from shared.security import aiokafka_arguments, blocking_arguments
 from shared.settings import KafkaSettings
-from shared.topics import PROBE_RESULTS, TOPICS, Topic
+from shared.topic_admin import ensure_topics
+from shared.topics import MAX_RECORD_BYTES, PROBE_RESULTS, TOPICS, Topic
 
 _AT_ONCE = 5_000
 _FILLERS = 100_000

@@ -9,8 +9,8 @@ from rich.console import Console
 from services.cli.local.broker import Broker, open_broker
 from services.cli.local.config import BrokerSettings
 from services.cli.up.stop import Stop
-from shared.kafka import ensure_topics
 from shared.settings import KafkaSettings
+from shared.topic_admin import ensure_topics
 
 
 class KeptBroker:

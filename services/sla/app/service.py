@@ -21,10 +21,11 @@ from services.sla.app.watched import Watched
 from services.sla.runs import NEVER
 from shared import health
 from shared.access import ACCESS
-from shared.kafka import ensure_topics, service_broker, wait_for_broker
+from shared.kafka import service_broker, wait_for_broker
 from shared.rights import NotAllowed, watch
 from shared.settings import KafkaSettings
 from shared.time import format_instant
+from shared.topic_admin import ensure_topics
 
 _IDLE_EVERY_S = 0.05
 

@@ -24,12 +24,12 @@ from services.status.history.standing import Standing, Unusable
 from shared.codec import decode_fact
 from shared.database import Clock
 from shared.errors import NeedsAPerson
-from shared.kafka import FACT_BYTES, MAX_RECORD_BYTES, kept
+from shared.kafka import FACT_BYTES, kept
 from shared.rights import told
 from shared.security import aiokafka_arguments
 from shared.settings import KafkaSettings
 from shared.time import format_instant
-from shared.topics import TERMS_EVENTS, UPTIME_CHANGES, Topic
+from shared.topics import MAX_RECORD_BYTES, TERMS_EVENTS, UPTIME_CHANGES, Topic
 from shared.tracing import spans
 from shared.tracing.context import cause_in
 from shared.whole_files import put
