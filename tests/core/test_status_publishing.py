@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,6 +18,7 @@ from services.status.staff.noticing import Noticed
 from shared.database import wall_clock
 from shared.settings import KafkaSettings
 from shared.time import HOUR
+from tests.waiting import until
 
 WORDS = dict.fromkeys(LANGUAGES, "Slow logins")
 
@@ -51,13 +50,6 @@ def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
 
 
-async def eventually(check: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not check():
-        assert time.monotonic() < deadline, "did not happen in time"
-        await asyncio.sleep(0.02)
-
-
 async def kept(desk: Desk) -> asyncio.Task[None]:
     return asyncio.create_task(desk.page.keep(lambda: None))
 
@@ -69,7 +61,7 @@ async def test_pages_of_an_earlier_run_stay_until_all_is_heard_and_nothing_is_to
     await asyncio.sleep(1)
     assert (desk.front(), desk.page.caught_up()) == ("earlier", None)
     desk.heard_all()
-    await eventually(desk.page.fresh.is_set)
+    await until(desk.page.fresh.is_set)
     assert desk.page.caught_up() is not None
     assert desk.front() != "earlier"
     writing.cancel()
@@ -80,8 +72,8 @@ async def test_an_empty_folder_gets_its_pages_after_a_while_though_nothing_is_he
 ) -> None:
     monkeypatch.setattr(publishing, "PATIENCE_S", 0.5)
     writing = await kept(desk)
-    await eventually((desk.folder / "index.html").exists)
-    await eventually(lambda: desk.page.site is not None)
+    await until((desk.folder / "index.html").exists)
+    await until(lambda: desk.page.site is not None)
     assert desk.page.caught_up() is None
     assert not desk.page.fresh.is_set()
     writing.cancel()
@@ -93,9 +85,9 @@ async def test_without_news_the_pages_say_every_while_that_they_are_true(
     monkeypatch.setattr(publishing, "EVERY_S", 0.2)
     desk.heard_all()
     writing = await kept(desk)
-    await eventually(lambda: desk.page.site)
+    await until(lambda: desk.page.site)
     first = desk.page.site
-    await eventually(lambda: desk.page.site is not first)
+    await until(lambda: desk.page.site is not first)
     assert first is not None
     assert desk.page.site is not None
     assert desk.page.site.written_at > first.written_at
@@ -105,13 +97,13 @@ async def test_without_news_the_pages_say_every_while_that_they_are_true(
 async def test_what_staff_wrote_is_on_the_page_at_once(desk: Desk) -> None:
     desk.heard_all()
     writing = await kept(desk)
-    await eventually(desk.page.fresh.is_set)
+    await until(desk.page.fresh.is_set)
     now = int(wall_clock())
     desk.noticed.take(
         (Incident("abc", WORDS, "minor", (), now, None, (Update("u", now, "investigating", WORDS),)),)
     )
     desk.page.news()
-    await eventually(lambda: "Slow logins" in desk.front())
+    await until(lambda: "Slow logins" in desk.front())
     writing.cancel()
 
 
@@ -122,9 +114,9 @@ async def test_a_folder_that_cannot_be_written_is_said_and_tried_again(
     (desk.folder / "en").write_text("a file where a directory has to be")
     desk.heard_all()
     writing = await kept(desk)
-    await eventually(lambda: desk.page.failure)
+    await until(lambda: desk.page.failure)
     assert not desk.page.fresh.is_set()
     (desk.folder / "en").unlink()
-    await eventually(lambda: desk.page.failure is None and desk.page.fresh.is_set())
+    await until(lambda: desk.page.failure is None and desk.page.fresh.is_set())
     assert (desk.folder / "en" / "index.html").exists()
     writing.cancel()

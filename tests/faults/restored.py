@@ -26,7 +26,8 @@ from shared.settings import KafkaSettings
 from shared.topic_admin import ensure_topics
 from shared.topics import JOURNAL
 from tests.conftest import StartKafka
-from tests.upgrade.processes import CHECKOUT, GARANT, Service, eventually
+from tests.upgrade.processes import CHECKOUT, GARANT, Service
+from tests.waiting import eventually
 
 KEEP = ("billing", "support", "notify", "status")
 """The services with a database."""

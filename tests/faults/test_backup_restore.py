@@ -20,7 +20,7 @@ from shared.topics import CREDITS, JOURNAL, PROBE_RESULTS, SUBSCRIPTION_EVENTS
 from tests.conftest import StartKafka
 from tests.faults.restored import KEEP, Installation
 from tests.kafka.reconciling import CUT, FIRST, SLOT, facts
-from tests.upgrade.processes import eventually
+from tests.waiting import eventually
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from shared.settings import KafkaSettings
 from shared.terms import BUILT_IN
 from shared.time import parse_instant
 from shared.topics import CREDITS, MONTHS, QUOTA, UPTIME_CHANGES, Topic
+from tests.waiting import eventually
 
 GARANT = str(Path(sys.executable).with_name("garant"))
 TOKEN = "token-of-the-test"  # noqa: S105
@@ -120,14 +121,6 @@ def installation(topics: KafkaSettings, tmp_path: Path) -> Iterator[Installation
     for process in found.processes.values():
         process.kill()
         process.wait()
-
-
-def eventually(check: Callable[[], Any], within_s: float = 60) -> Any:
-    deadline = time.monotonic() + within_s
-    while not (found := check()):
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.2)
-    return found
 
 
 def every_cut_counts(today: date) -> TermsPublished:

@@ -7,9 +7,8 @@ import os
 import sqlite3
 import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import date
 from pathlib import Path
@@ -51,6 +50,7 @@ from shared.topics import (
     TICKET_EVENTS,
     Topic,
 )
+from tests.waiting import eventually
 
 GARANT = str(Path(sys.executable).with_name("garant"))
 TOKEN = "token-of-the-test"  # noqa: S105
@@ -116,14 +116,6 @@ class World(Struct, frozen=True):
 
     def first(self, topic: Topic) -> Any:
         return next(iter(read_topic(self.settings, topic)))
-
-
-def eventually(check: Callable[[], Any], within_s: float = 120) -> Any:
-    deadline = time.monotonic() + within_s
-    while not (found := check()):
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.1)
-    return found
 
 
 def answers(url: str) -> bool:

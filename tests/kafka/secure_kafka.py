@@ -6,8 +6,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,6 +38,7 @@ from services.cli.local.ports import HOST, free_port
 from shared.access import user
 from shared.rights import Refused, connect, knock
 from shared.settings import KafkaSettings
+from tests.waiting import eventually
 
 MECHANISMS = {"SCRAM-SHA-256": (1, "sha256"), "SCRAM-SHA-512": (2, "sha512")}
 ITERATIONS = 4_096
@@ -57,7 +57,7 @@ class SecureKafka:
         self.ca, self.strange_ca = directory / "ca.pem", directory / "strange-ca.pem"
         self.authority.cert_pem.write_to_path(str(self.ca))
         stranger.cert_pem.write_to_path(str(self.strange_ca))
-        _write_pair(self.authority.issue_cert(HOST), directory / "server.pem")
+        (directory / "server.pem").write_bytes(pem(self.authority.issue_cert(HOST)))
 
     def properties(self) -> dict[str, str]:
         """What the broker is told on top of deploy/kafka/broker.properties."""
@@ -127,7 +127,7 @@ class SecureKafka:
     def know(self, name: str, password: str, mechanism: str = "SCRAM-SHA-512") -> None:
         """Makes the user `name`, or changes its password; returns once the broker knows it, which takes it a
         moment."""
-        asyncio.run(_set_password(self.plain, name, password, mechanism))
+        asyncio.run(set_password(self.plain, name, password, mechanism))
         settings = KafkaSettings(
             bootstrap=self.sasl,
             security_protocol="SASL_SSL",
@@ -141,7 +141,7 @@ class SecureKafka:
     def certificate(self, common_name: str) -> Path:
         """A client certificate with its key, in one file."""
         path = self.directory / f"{common_name}.pem"
-        _write_pair(self.authority.issue_cert("client.example", common_name=common_name), path)
+        path.write_bytes(pem(self.authority.issue_cert("client.example", common_name=common_name)))
         return path
 
 
@@ -169,23 +169,15 @@ def _lets_in(settings: KafkaSettings) -> bool:
     return True
 
 
-def eventually(check: Callable[[], Any], within_s: float = 150) -> Any:
-    """What `check` returns, once that is true."""
-    deadline = time.monotonic() + within_s
-    while not (found := check()):
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.1)
-    return found
-
-
-def _write_pair(leaf: trustme.LeafCert, path: Path) -> None:
-    """Kafka wants the key as PKCS 8."""
+def pem(leaf: trustme.LeafCert) -> bytes:
+    """The key, as PKCS 8, which Kafka wants, and the certificate."""
     key = load_pem_private_key(leaf.private_key_pem.bytes(), None)
     text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    path.write_bytes(text + b"".join(blob.bytes() for blob in leaf.cert_chain_pems))
+    return text + b"".join(blob.bytes() for blob in leaf.cert_chain_pems)
 
 
-async def _set_password(address: str, name: str, password: str, mechanism: str) -> None:
+async def set_password(address: str, name: str, password: str, mechanism: str = "SCRAM-SHA-512") -> None:
+    """Makes the user `name` of the broker at `address`, or changes its password, as a super user there."""
     number, digest = MECHANISMS[mechanism]
     salt = os.urandom(16)
     salted = hashlib.pbkdf2_hmac(digest, password.encode(), salt, ITERATIONS)

@@ -28,6 +28,7 @@ from shared.outcomes import Credit
 from shared.settings import KafkaSettings
 from shared.topics import CREDITS, DEAD_LETTERS, QUOTA, SUBSCRIPTION_EVENTS
 from tests.core.billing_books import KINDS, credit, empty_url, quota_warning, started
+from tests.waiting import eventually
 
 TOKEN = "token-of-the-test"  # noqa: S105
 SERVICE = "from services.billing.command import app; app(['serve'])"
@@ -143,14 +144,6 @@ def engine(url: str) -> Iterator[Engine]:
     found = open_engine(url, BOOKS)
     yield found
     found.dispose()
-
-
-def eventually(check: Callable[[], Any], within_s: float = 40) -> Any:
-    deadline = time.monotonic() + within_s
-    while not (found := check()):
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.1)
-    return found
 
 
 def say(settings: KafkaSettings, *values: Credit | bytes, headers: Any = ()) -> None:
@@ -427,7 +420,7 @@ def test_a_credit_beyond_the_cap_is_said_as_an_error_and_held_once_though_the_pr
     (said,) = [line for line in dying.log.read_text().splitlines() if "billing.credit.held" in line]
     assert "error" in said
     billing = start()
-    eventually(lambda: lag(topics) == 0, 90)
+    eventually(lambda: lag(topics) == 0)
     (held,) = billing.ask("GET", "/held")
     assert (held["amount"], held["because"], held["cap"]) == ("100.01", "account-day", "100.00")
     metrics = httpx.get(f"http://127.0.0.1:{billing.port}/metrics", trust_env=False).text

@@ -34,6 +34,7 @@ from tests.core.billing_books import empty_url
 from tests.core.notify_books import used, warned
 from tests.mail.relay import Relay
 from tests.mail.servers import GONE, MailServer
+from tests.waiting import eventually
 
 TOKEN = "token-of-the-test"  # noqa: S105
 SUPPORT = "token-of-support"
@@ -194,14 +195,6 @@ def by_mail(mail: MailServer, address: str) -> dict[str, object]:
         "imap_password": mail.users[address],
         "address": address,
     }
-
-
-def eventually(check: Callable[[], Any], within_s: float = 40) -> Any:
-    deadline = time.monotonic() + within_s
-    while not (found := check()):
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.1)
-    return found
 
 
 def say(settings: KafkaSettings, *records: Any) -> None:

@@ -23,7 +23,8 @@ from shared.topic_admin import ensure_topics, look
 from shared.topics import CREDITS, TOPICS
 from tests.core.billing_books import empty_url
 from tests.kafka.conftest import GARANT
-from tests.kafka.secure_kafka import SecureKafka, eventually, secure_kafka
+from tests.kafka.secure_kafka import SecureKafka, secure_kafka
+from tests.waiting import eventually
 
 PASSWORD = "swordfish"  # noqa: S105
 SERVICES = tuple(KINDS)

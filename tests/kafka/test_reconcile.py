@@ -58,7 +58,6 @@ from tests.kafka.reconciling import (
     World,
     counted,
     credit_of,
-    eventually,
     forget,
     installation,
     place_of,
@@ -66,6 +65,7 @@ from tests.kafka.reconciling import (
     sequence_of,
     values,
 )
+from tests.waiting import eventually
 
 
 @pytest.fixture(scope="module")

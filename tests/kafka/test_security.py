@@ -46,9 +46,10 @@ from shared.topics import CREDITS, DEAD_LETTERS, JOURNAL, SUBSCRIPTION_EVENTS, T
 from tests.core.billing_books import credit
 from tests.kafka.allowed import GROUPS, readable, refused, usable_groups, writable
 from tests.kafka.conftest import GARANT
-from tests.kafka.secure_kafka import PLAIN_PASSWORD, PLAIN_USER, SecureKafka, eventually, secure_kafka
+from tests.kafka.secure_kafka import PLAIN_PASSWORD, PLAIN_USER, SecureKafka, secure_kafka
 from tests.kafka.secure_services import TOKEN, Installation
 from tests.kafka.test_sla_service import CUT, history
+from tests.waiting import eventually
 
 PASSWORD = "swordfish"  # noqa: S105
 

@@ -29,7 +29,8 @@ from shared.kafka import read_topic
 from shared.settings import KafkaSettings
 from shared.time import MINUTE, Instant, parse_instant
 from shared.topics import PROBE_RESULTS, UPTIME_CHANGES
-from tests.kafka.test_sla_service import eventually, replayed, said, subscription
+from tests.kafka.test_sla_service import replayed, said, subscription
+from tests.waiting import eventually
 
 GARANT = str(Path(sys.executable).with_name("garant"))
 OCTOBER = parse_instant("2026-09-30T22:00:00.000Z")
@@ -110,7 +111,7 @@ def test_dying_at_each_point_leaves_no_hole(
         assert process.wait(DIES_WITHIN_S) == -signal.SIGKILL, f"not killed at {point}"
     service.start()
     expected = folded(topics)
-    eventually(lambda: stated(topics) >= expected, 60)
+    eventually(lambda: stated(topics) >= expected)
     assert stated(topics) == expected
     quiet_since, last = time.monotonic(), -1
     while time.monotonic() - quiet_since < 3:

@@ -22,6 +22,7 @@ from services.cli.local.ports import free_port
 from services.sla.app.membership import as_member
 from shared.settings import KafkaSettings
 from shared.topics import PROBE_RESULTS
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 GARANT = str(Path(sys.executable).with_name("garant"))
@@ -88,13 +89,6 @@ def start(topics: KafkaSettings, tmp_path: Path) -> Iterator[Start]:
     for each in started:
         each.process.kill()
         each.process.wait()
-
-
-def eventually(check: Callable[[], object]) -> None:
-    deadline = time.monotonic() + WITHIN_S
-    while not check():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.1)
 
 
 def consumer(settings: KafkaSettings, name: str) -> AIOKafkaConsumer:

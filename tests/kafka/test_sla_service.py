@@ -13,7 +13,6 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -55,6 +54,7 @@ from shared.topics import (
     UPTIME_CHANGES,
     Topic,
 )
+from tests.waiting import eventually
 
 GARANT = str(Path(sys.executable).with_name("garant"))
 OCTOBER = parse_instant("2026-09-30T22:00:00.000Z")
@@ -99,7 +99,7 @@ def sla(topics: KafkaSettings, tmp_path: Path) -> Iterator[Sla]:
             [GARANT, "sla", "--port", str(port)], env=env, stdout=log, stderr=subprocess.STDOUT
         )
         started.append(process)
-        eventually(lambda: _is_ready(process, port), 40)
+        eventually(lambda: _is_ready(process, port))
         return process
 
     yield start
@@ -115,14 +115,6 @@ def _is_ready(process: subprocess.Popen[bytes], port: int) -> bool:
             return bool(answer.status == 200)
     except OSError:
         return False
-
-
-def eventually(check: Callable[[], Any], within_s: float = 20) -> Any:
-    deadline = time.monotonic() + within_s
-    while not (found := check()):
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.1)
-    return found
 
 
 def values(settings: KafkaSettings, topic: Topic) -> list[bytes]:
@@ -194,7 +186,7 @@ def test_time_alone_makes_requests_at_risk_and_missed_also_of_a_service_that_was
         "soon": ["ResponseDue", "ResponseAtRisk"],
         "late": ["ResponseDue", "ResponseAtRisk", "ResponseMissed"],
     }
-    eventually(lambda: concluded() == expected, 30)
+    eventually(lambda: concluded() == expected)
     assert said(topics) == replayed(topics)
 
 
@@ -224,7 +216,7 @@ def test_two_instances_share_the_work_and_one_takes_over(topics: KafkaSettings, 
     first.kill()
     asyncio.run(publish_facts(topics, facts[2_000:], "/test"))
     expected = {**EXPECTED, "S-2/outage/2026-10-10T00:00:00.000Z": "6.58"}
-    eventually(lambda: credits_by_name(topics) == expected, 40)
+    eventually(lambda: credits_by_name(topics) == expected)
     time.sleep(1)
     assert said(topics) == replayed(topics)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from datetime import date
 from pathlib import Path
@@ -42,7 +41,8 @@ from shared.topics import MONTHS, UPTIME_CHANGES
 from tests.conftest import StartKafka
 from tests.core.status_told import SILENT_AFTER, public, story
 from tests.core.telling import published, terms_with
-from tests.kafka.test_sla_service import Sla, eventually, sla
+from tests.kafka.test_sla_service import Sla, sla
+from tests.waiting import eventually, until
 
 __all__ = ["sla"]  # a fixture: starts `garant sla`
 
@@ -102,14 +102,6 @@ async def reading(
 async def say(settings: KafkaSettings, told: Iterable[Fact]) -> None:
     """Publishes facts as people do."""
     await publish_facts(settings, told, "/garant/test")
-
-
-async def until(check: Callable[[], Any], within_s: float = 60) -> Any:
-    deadline = time.monotonic() + within_s
-    while not (found := check()):
-        assert time.monotonic() < deadline, "did not happen in time"
-        await asyncio.sleep(0.05)
-    return found
 
 
 def page(found: Reading) -> Site:

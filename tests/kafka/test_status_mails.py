@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from shared.topics import TOPIC_OF, key_of
 from tests.core.billing_books import empty_url
 from tests.core.receiving import Receiver
 from tests.mail.servers import MailServer
+from tests.waiting import eventually
 
 GARANT = str(Path(sys.executable).with_name("garant"))
 PAGE = "https://status.acme.example"
@@ -45,14 +46,6 @@ groups:
       - {id: api, name: API, targets: [api-target]}
       - {id: web, name: Web, targets: [web-target]}
 """
-
-
-def eventually(check: Callable[[], Any], within_s: float = 120) -> Any:
-    deadline = time.monotonic() + within_s
-    while not (found := check()):
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.1)
-    return found
 
 
 class Running:

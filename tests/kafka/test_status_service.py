@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from email import message_from_bytes, policy
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -30,6 +29,7 @@ from shared.time import MINUTE, Instant
 from tests.core.billing_books import empty_url
 from tests.faults.killed_postgres import Postgres, postgres
 from tests.kafka.conftest import Garant
+from tests.waiting import eventually
 
 GARANT = str(Path(sys.executable).with_name("garant"))
 TOKEN = "token-of-the-test"  # noqa: S105
@@ -43,14 +43,6 @@ groups:
       - {id: login, name: Sign-in, targets: [shop]}
       - {id: mail, name: Mail, targets: [never-seen]}
 """
-
-
-def eventually(check: Callable[[], Any], within_s: float = 120) -> Any:
-    deadline = time.monotonic() + within_s
-    while not (found := check()):
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.1)
-    return found
 
 
 class Page:

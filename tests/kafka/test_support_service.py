@@ -8,8 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import date
 from email import message_from_bytes
 from email.policy import default
@@ -37,6 +36,7 @@ from shared.topics import DEADLINES, TICKET_EVENTS
 from tests.core.billing_books import SetClock
 from tests.core.support_mail import ANNA, SERVER, US, furnish
 from tests.mail.servers import GONE, MailServer, kinds, mail_server
+from tests.waiting import eventually
 
 SERVICE = """
 import asyncio
@@ -132,14 +132,6 @@ def furnish_people(engine: Engine) -> None:
     furnish(engine, SetClock())
     with engine.begin() as connection:
         connection.exec_driver_sql("DELETE FROM subscriptions")  # the log tells of them
-
-
-def eventually(check: Callable[[], Any], within_s: float = 40) -> Any:
-    deadline = time.monotonic() + within_s
-    while not (found := check()):
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.1)
-    return found
 
 
 def answers(process: subprocess.Popen[bytes], port: int) -> bool:

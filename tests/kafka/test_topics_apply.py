@@ -30,7 +30,8 @@ from shared.topic_admin import (
 )
 from shared.topics import CREDITS, JOURNAL, MONTHS, PROBE_RESULTS, TOPICS, Topic
 from tests.kafka.conftest import GARANT
-from tests.kafka.secure_kafka import SecureKafka, eventually, secure_kafka
+from tests.kafka.secure_kafka import SecureKafka, secure_kafka
+from tests.waiting import eventually
 
 PASSWORD = "swordfish"  # noqa: S105
 

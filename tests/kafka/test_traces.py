@@ -27,7 +27,7 @@ from shared.topics import CREDITS, JOURNAL, PROBE_RESULTS, QUOTA, TOPICS, UPTIME
 from shared.tracing.context import TRACEPARENT, trace_in
 from tests.core.support_mail import ANNA, US
 from tests.kafka.collecting import Collector, Span, collecting
-from tests.kafka.test_sla_service import EXPECTED, credits_by_name, eventually, history, subscription
+from tests.kafka.test_sla_service import EXPECTED, credits_by_name, history, subscription
 from tests.kafka.test_support_service import (
     Installation,
     answers,
@@ -37,6 +37,7 @@ from tests.kafka.test_support_service import (
     sold,
 )
 from tests.mail.servers import MailServer
+from tests.waiting import eventually
 
 __all__ = ["here", "server"]
 
@@ -151,10 +152,13 @@ def test_one_trace_leads_from_the_probe_result_to_the_ledger_entry(
     named = {carried(one) for one in read_topic(topics, JOURNAL)}
     assert {(one.trace_id, one.span_id) for one in entries} <= named
 
-    # FastStream tells of the batches, and what billing booked in one is linked to it.
+    # FastStream tells of the batches, each under the topic of its first record; what billing booked in one is
+    # linked to it.
+    names = [f"{topics.topic(topic)} process" for topic in (CREDITS, QUOTA)]
+
     def linked() -> bool:
-        name = f"{topics.topic(CREDITS)} process"
-        return set(booked.links) <= {(one.trace_id, one.span_id) for one in collector.named(name)}
+        batches = [one for name in names for one in collector.named(name)]
+        return set(booked.links) <= {(one.trace_id, one.span_id) for one in batches}
 
     assert len(booked.links) == 1
     eventually(linked, WITHIN_S)

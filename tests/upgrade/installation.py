@@ -20,7 +20,8 @@ from shared.topics import CREDITS, PROBE_RESULTS, TOPICS
 from tests.core.support_mail import SERVER
 from tests.mail.relay import Relay
 from tests.upgrade import people, story
-from tests.upgrade.processes import Service, eventually
+from tests.upgrade.processes import Service
+from tests.waiting import eventually
 
 EVERY_S = {"GARANT_SLA_STATE_SAVE_EVERY_S": "1", "GARANT_SLA_SNAPSHOT_EVERY_S": "2"}
 NEVER = {"GARANT_SLA_STATE_SAVE_EVERY_S": "3600", "GARANT_SLA_SNAPSHOT_EVERY_S": "3600"}

@@ -6,7 +6,8 @@ import smtplib
 from functools import partial
 
 from tests.core.support_mail import ANNA, US, mail
-from tests.upgrade.processes import Service, eventually
+from tests.upgrade.processes import Service
+from tests.waiting import eventually
 
 _SOLD = (
     ("A-1", "S-1", ["shop"], "1200.00", "year", "cloud", "it"),

@@ -6,8 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +14,10 @@ import httpx
 from services.cli.local.ports import free_port
 from shared.settings import KafkaSettings
 from tests.upgrade.books import TOKEN
+from tests.waiting import eventually
 
 CHECKOUT = Path(__file__).parents[2]
 GARANT = "from services.cli.main import run; run()"
-
-
-def eventually(check: Callable[[], Any], within_s: float = 120) -> Any:
-    """What `check` gives once it is true. Fails after `within_s`."""
-    deadline = time.monotonic() + within_s
-    while not (found := check()):
-        if time.monotonic() >= deadline:
-            raise AssertionError("did not happen in time")
-        time.sleep(0.05)
-    return found
 
 
 class Service:

@@ -11,8 +11,8 @@ from shared.kafka import Record
 from shared.settings import KafkaSettings
 from shared.topics import PROBE_RESULTS
 from tests.upgrade.conftest import Left, Start
-from tests.upgrade.processes import eventually
 from tests.upgrade.waiting import DELIVERED, LOCATION, waited
+from tests.waiting import eventually
 
 
 def test_given_a_spool_half_delivered_and_torn_then_the_rest_is_delivered_in_order_before_what_is_new(

@@ -19,8 +19,9 @@ from tests.core.billing_books import KINDS, empty_url
 from tests.mail.relay import Relay
 from tests.upgrade.books import TOKEN, make_books, rows
 from tests.upgrade.conftest import Left, Start
-from tests.upgrade.processes import Service, eventually
+from tests.upgrade.processes import Service
 from tests.upgrade.shown import SERVICES, answered
+from tests.waiting import eventually
 
 UNSENT = "SELECT sequence, fact FROM outbox JOIN {} USING (sequence) WHERE sent_at IS NULL ORDER BY sequence"
 

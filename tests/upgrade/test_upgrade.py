@@ -23,9 +23,10 @@ from shared.time import HOUR, MINUTE, Instant
 from shared.topics import JOURNAL, PROBE_RESULTS, UPTIME_CHANGES, Topic
 from tests.upgrade import kept, refold
 from tests.upgrade.conftest import Left, Start
-from tests.upgrade.processes import GARANT, Service, eventually
+from tests.upgrade.processes import GARANT, Service
 from tests.upgrade.story import NOON, THREE
 from tests.upgrade.test_records import OUTCOMES
+from tests.waiting import eventually
 
 QUICK = {"GARANT_SLA_STATE_SAVE_EVERY_S": "0.3", "GARANT_SLA_SNAPSHOT_EVERY_S": "0.5"}
 UPTIME_FOLD = "/garant/sla/uptime"
