@@ -20,13 +20,13 @@ from rich.console import Console
 
 from tests.cluster.images import Images, images_before
 from tests.cluster.images import images as images_to_try
-from tests.cluster.installed import CHART, Trial
+from tests.cluster.installed import CHART, Installation
 from tests.cluster.other_charts import Before, before
 from tests.cluster.table import Found
 
 collect_ignore_glob = [] if os.environ.get("GARANT_TEST_CLUSTER") else ["test_*.py"]
-ORDER = ("install", "stories", "policies", "mistakes", "faults", "upgrade", "backup")
-"""The trial is broken last."""
+ORDER = ("production", "install", "stories", "policies", "mistakes", "faults", "upgrade", "backup")
+"""Production first, alone on the cluster, and gone before a trial is there, which is broken last."""
 FOUND = Found()
 
 
@@ -65,9 +65,9 @@ def previous() -> Before:
 
 
 @pytest.fixture(scope="session")
-def second(images: Images, previous: Before) -> Iterator[Trial]:
+def second(images: Images, previous: Before) -> Iterator[Installation]:
     """Another trial, of the chart before, with a witness: to be upgraded and restored."""
-    made = Trial("second", images)
+    made = Installation("second", images)
     made.install(*images_before(images, previous), chart=previous.chart)
     made.witness.start()
     yield made
@@ -75,9 +75,9 @@ def second(images: Images, previous: Before) -> Iterator[Trial]:
 
 
 @pytest.fixture(scope="session")
-def trial(images: Images) -> Iterator[Trial]:
+def trial(images: Images) -> Iterator[Installation]:
     """`helm install` with nothing else told than the images."""
-    made = Trial("main", images)
+    made = Installation("main", images)
     made.install(*images.values())
     yield made
     made.remove()

@@ -15,12 +15,13 @@ from functools import partial
 from random import Random
 from typing import NamedTuple
 
-from tests.cluster.installed import SERVICES, Trial
+from tests.cluster.answers import Pod
+from tests.cluster.installed import SERVICES, Installation
 from tests.cluster.kube import Failed
 from tests.cluster.other_charts import with_other_rules
 
 More = Callable[[], None]
-Injure = Callable[[Trial, Random, More], int]
+Injure = Callable[[Installation, Random, More], int]
 FILL = """
 import sys
 with open(sys.argv[1], "wb", buffering=0) as filled:
@@ -48,13 +49,13 @@ class Injury(NamedTuple):
     mail: bool = False
 
 
-def nothing(trial: Trial, rng: Random, more: More) -> int:
+def nothing(trial: Installation, rng: Random, more: More) -> int:
     """No fault: what the others are compared with."""
     more()
     return 0
 
 
-def delete_pods(trial: Trial, rng: Random, more: More) -> int:
+def delete_pods(trial: Installation, rng: Random, more: More) -> int:
     """A pod of every service, one after another at random times; two times of three all get ready between."""
     order = rng.sample(SERVICES, len(SERVICES))
     for component in order:
@@ -66,7 +67,7 @@ def delete_pods(trial: Trial, rng: Random, more: More) -> int:
     return len(order)
 
 
-def kill_pods(trial: Trial, rng: Random, more: More) -> int:
+def kill_pods(trial: Installation, rng: Random, more: More) -> int:
     """The same without a moment to stop in order: kill -9, and its successor may start beside it."""
     order = ["sla", *rng.sample(SERVICES, len(SERVICES)), "sla"]
     for component in order:
@@ -76,17 +77,17 @@ def kill_pods(trial: Trial, rng: Random, more: More) -> int:
     return len(order)
 
 
-def restart_kafka(trial: Trial, rng: Random, more: More) -> int:
+def restart_kafka(trial: Installation, rng: Random, more: More) -> int:
     """Kafka's pod goes, twice: once in order, once killed."""
     return _twice(trial, rng, more, "trial-kafka")
 
 
-def restart_database(trial: Trial, rng: Random, more: More) -> int:
+def restart_database(trial: Installation, rng: Random, more: More) -> int:
     """PostgreSQL's pod goes, twice: once in order, once killed."""
     return _twice(trial, rng, more, "trial-postgres")
 
 
-def drain(trial: Trial, rng: Random, more: More) -> int:
+def drain(trial: Installation, rng: Random, more: More) -> int:
     """A node is drained. What there are two of never goes at once: where they have nowhere else to run, the
     second waits for the first until the node is back."""
     node = trial.kube.pods("sla")[0].node
@@ -107,7 +108,7 @@ def drain(trial: Trial, rng: Random, more: More) -> int:
     return len(gone)
 
 
-def roll_out(trial: Trial, rng: Random, more: More) -> int:
+def roll_out(trial: Installation, rng: Random, more: More) -> int:
     """The services as another version, and back: a rolling upgrade and a rollback."""
     more()
     trial.helm.upgrade(trial.chart, *trial.images.version("-next"))
@@ -120,7 +121,7 @@ def roll_out(trial: Trial, rng: Random, more: More) -> int:
     return 2
 
 
-def other_rules(trial: Trial, rng: Random, more: More) -> int:
+def other_rules(trial: Installation, rng: Random, more: More) -> int:
     """A version with other rules, and back: the new fold nothing until the last of the old has left."""
     chart = with_other_rules(trial.chart)
     old = {pod.name for pod in trial.kube.pods("sla")}
@@ -134,11 +135,18 @@ def other_rules(trial: Trial, rng: Random, more: More) -> int:
     return 2
 
 
-def fill_volumes(trial: Trial, rng: Random, more: More) -> int:
+def fill_volumes(trial: Installation, rng: Random, more: More) -> int:
     """A volume of some services is filled beyond its limit: the kubelet evicts them, a minute later."""
-    filled = [rng.choice(trial.kube.pods(component)) for component in ("sla", "billing", "status")]
-    for pod in filled:
+    filled: list[Pod] = []
+
+    def fill(component: str) -> bool:
+        pod = rng.choice(trial.kube.pods(component))
         trial.kube.python(pod.name, FILL, "/tmp/full", str(TMP_MIB))  # noqa: S108
+        filled.append(pod)
+        return True
+
+    for component in ("sla", "billing", "status"):
+        trial.until(partial(fill, component), f"a volume of {component} is filled")
     for pod in filled:
         trial.until(partial(_gone, trial, pod.uid), f"{pod.name} is evicted", 300)
         more()
@@ -146,7 +154,7 @@ def fill_volumes(trial: Trial, rng: Random, more: More) -> int:
     return len(filled)
 
 
-def cut_policy(trial: Trial, rng: Random, more: More) -> int:
+def cut_policy(trial: Installation, rng: Random, more: More) -> int:
     """The SLA service is no longer let out to Kafka, and an instance is restarted meanwhile: it waits."""
     policy = "garant-sla"
     way_out = trial.kube.json("get", "networkpolicy", policy)["spec"]["egress"]
@@ -177,7 +185,7 @@ INJURIES = (
 )
 
 
-def _delete(trial: Trial, component: str, rng: Random, *more: str) -> str:
+def _delete(trial: Installation, component: str, rng: Random, *more: str) -> str:
     """Deletes a pod of a component and does not wait; returns its name."""
     pods = trial.kube.pods(component)
     if not pods:  # the one before is still on its way out
@@ -188,11 +196,11 @@ def _delete(trial: Trial, component: str, rng: Random, *more: str) -> str:
     return pod
 
 
-def _gone(trial: Trial, uid: str) -> bool:
+def _gone(trial: Installation, uid: str) -> bool:
     return uid not in {pod.uid for pod in trial.kube.pods()}
 
 
-def _twice(trial: Trial, rng: Random, more: More, component: str) -> int:
+def _twice(trial: Installation, rng: Random, more: More, component: str) -> int:
     for how in ((), ("--grace-period=0", "--force")):
         time.sleep(rng.uniform(1, 4))
         _delete(trial, component, rng, *how)
@@ -201,7 +209,7 @@ def _twice(trial: Trial, rng: Random, more: More, component: str) -> int:
     return 2
 
 
-def _set_egress(trial: Trial, policy: str, rules: list[object]) -> None:
+def _set_egress(trial: Installation, policy: str, rules: list[object]) -> None:
     patch = json.dumps([{"op": "replace", "path": "/spec/egress", "value": rules}])
     try:
         trial.kube("patch", "networkpolicy", policy, "--type=json", f"--patch={patch}")

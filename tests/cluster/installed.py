@@ -1,11 +1,11 @@
-"""A trial of the chart in a namespace of its own: installed, asked, and removed again."""
+"""The chart in a namespace of its own: installed, asked, and removed again."""
 
 from __future__ import annotations
 
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,9 @@ FETCH = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], t
 Check = Callable[[], object]
 
 
-class Trial:
-    """One trial, called `garant`. `kube` and `helm` are of its namespace; `seconds` is how long it took from
-    `helm install` to its return, with everything ready."""
+class Installation:
+    """One release, called `garant`, by default a trial. `kube` and `helm` are of its namespace; `seconds` is
+    how long it took from `helm install` to its return, with everything ready."""
 
     def __init__(self, name: str, images: Images) -> None:
         self.kube = Kube(f"garant-test-{name}")
@@ -37,13 +37,15 @@ class Trial:
         self.seconds = 0.0
         self.notes = ""
 
-    def install(self, *values: str, chart: Path = CHART) -> None:
-        """Into a namespace made anew, with Helm's arguments `values`. Raises Failed."""
+    def install(self, *values: str, chart: Path = CHART, first: Sequence[dict[str, Any]] = ()) -> None:
+        """Into a namespace made anew, in which `first` is, with Helm's arguments `values`. Raises Failed."""
         self.chart = chart
         if os.environ.get("CLUSTER_KEEP") and not self.helm.said("status", "garant", check=False).status:
             return
         self.kube.remove()
         self.kube.make()
+        if first:
+            self.kube.apply(*first)
         began = time.monotonic()
         self.notes = self.helm.install(chart, *values).out
         self.seconds = round(time.monotonic() - began, 1)

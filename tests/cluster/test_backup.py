@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from tests.cluster.installed import Trial
+from tests.cluster.installed import Installation
 from tests.cluster.witnessed import LABELS, copied, pod
 
 KEPT = ("billing", "support", "notify", "status")
@@ -36,7 +36,7 @@ with psycopg.connect(os.environ["GARANT_BILLING_DATABASE_URL"]) as connection:
 """
 
 
-def test_all_that_was_lost_comes_back_from_a_backup(second: Trial) -> None:
+def test_all_that_was_lost_comes_back_from_a_backup(second: Installation) -> None:
     _start_keeper(second)
     _tell(second, "kept")
     assert second.witness.ask("verify")["errors"] == []
@@ -63,18 +63,18 @@ def test_all_that_was_lost_comes_back_from_a_backup(second: Trial) -> None:
     assert done.status == 0, done.out + done.err
 
 
-def test_after_a_restore_new_facts_go_on(second: Trial) -> None:
+def test_after_a_restore_new_facts_go_on(second: Installation) -> None:
     _tell(second, "after", stories=0)
     assert second.witness.ask("verify", committed=False)["errors"] == []
 
 
-def _tell(trial: Trial, fault: str, stories: int = 3) -> None:
+def _tell(trial: Installation, fault: str, stories: int = 3) -> None:
     trial.witness.ask("prepare", fault=fault, stories=stories, seed=1)
     trial.witness.ask("begin", fault=fault, results=100, facts=10, targets=40)
     trial.witness.ask("end")
 
 
-def _start_keeper(trial: Trial) -> None:
+def _start_keeper(trial: Installation) -> None:
     env = []
     for service in KEPT:
         workload = trial.kube.json("get", "deployment", f"garant-{service}")
@@ -85,7 +85,7 @@ def _start_keeper(trial: Trial) -> None:
     trial.kube("wait", "--for=condition=Ready", "--timeout=120s", f"pod/{KEEPER}")
 
 
-def _stop_everything(trial: Trial) -> dict[str, int]:
+def _stop_everything(trial: Installation) -> dict[str, int]:
     """Stops what is no store; returns how many of each there were."""
     listed = trial.kube.json(
         "get", "deployments,statefulsets", "--selector=app.kubernetes.io/instance=garant"
@@ -101,7 +101,7 @@ def _stop_everything(trial: Trial) -> dict[str, int]:
     return replicas
 
 
-def _lose_volumes(trial: Trial) -> None:
+def _lose_volumes(trial: Installation) -> None:
     """Kafka and PostgreSQL come back empty."""
     for store in STORES:
         trial.kube("scale", f"statefulset/garant-{store}", "--replicas=0")

@@ -6,13 +6,12 @@ import base64
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.cluster.installed import CHART, Trial
+from tests.cluster.installed import CHART, Installation
 from tests.cluster.kube import Helm, Kube
-from tests.cluster.witnessed import pod
+from tests.cluster.witnessed import let_in, namespace_peer, pod
 
 PRODUCTION = ("--values", str(Path(__file__).parent / "production.yaml"))
 SERVICES = ("billing", "support", "notify", "status")
@@ -38,7 +37,7 @@ BY_VALUES = [
 
 
 @pytest.fixture(scope="module")
-def helm(trial: Trial) -> Iterator[Helm]:
+def helm(trial: Installation) -> Iterator[Helm]:
     """helm in an empty namespace, from which the stores of the trial are reached under their own names."""
     kube = Kube("garant-test-mistakes")
     kube.remove()
@@ -53,7 +52,8 @@ def helm(trial: Trial) -> Iterator[Helm]:
                 "spec": {"type": "ExternalName", "externalName": host},
             }
         )
-    trial.kube.apply(*(_let_in(name, port, kube.namespace) for name, port in STORES.items()))
+    peer = namespace_peer(kube.namespace)
+    trial.kube.apply(*(let_in("mistakes", peer, name, [port]) for name, port in STORES.items()))
     yield Helm(kube, "mistake")
     trial.kube("delete", "networkpolicy", *(f"mistakes-to-{name}" for name in STORES))
     kube.remove(wait=False)
@@ -69,34 +69,34 @@ def refused(helm: Helm) -> Iterator[Helm]:
 
 @pytest.mark.parametrize(("values", "line"), BY_VALUES, ids=lambda it: it[-1] if isinstance(it, list) else "")
 def test_wrong_values_are_refused_before_anything_is_sent(
-    refused: Helm, trial: Trial, values: list[str], line: str
+    refused: Helm, trial: Installation, values: list[str], line: str
 ) -> None:
     _refuses(refused, trial, line, *values)
 
 
-def test_secrets_that_are_not_there_are_named(refused: Helm, trial: Trial) -> None:
+def test_secrets_that_are_not_there_are_named(refused: Helm, trial: Installation) -> None:
     _refuses(refused, trial, r"Secret billing .* is not in namespace garant-test-mistakes: make", *PRODUCTION)
 
 
-def test_a_secret_without_a_key_is_named_with_the_key(refused: Helm, trial: Trial) -> None:
+def test_a_secret_without_a_key_is_named_with_the_key(refused: Helm, trial: Installation) -> None:
     _make_secrets(refused.kube, trial, notify=None)
     _refuses(refused, trial, r"Secret notify .* has no database-url: add it", *PRODUCTION)
 
 
-def test_a_kafka_with_too_few_brokers_for_the_replicas(refused: Helm, trial: Trial) -> None:
+def test_a_kafka_with_too_few_brokers_for_the_replicas(refused: Helm, trial: Installation) -> None:
     _make_secrets(refused.kube, trial)
     line = r"error: kafka: GARANT_KAFKA_REPLICATION is 3, .* has 1 broker"
     _refuses(refused, trial, line, *PRODUCTION, "--set", "kafka.prefix=other-")
 
 
-def test_more_copies_of_topics_that_exist_than_there_are_brokers(refused: Helm, trial: Trial) -> None:
+def test_more_copies_of_topics_that_exist_than_there_are_brokers(refused: Helm, trial: Installation) -> None:
     _make_secrets(refused.kube, trial)
     line = r"error: kafka: GARANT_KAFKA_REPLICATION is 3, .* has 1 broker"
     said = _refuses(refused, trial, line, *PRODUCTION)
     assert said.count("error: kafka:") == 1
 
 
-def test_topics_with_other_partition_counts(refused: Helm, trial: Trial) -> None:
+def test_topics_with_other_partition_counts(refused: Helm, trial: Installation) -> None:
     _make_secrets(refused.kube, trial)
     more = ("--set", "kafka.accountPartitions=5")
     _refuses(
@@ -104,13 +104,13 @@ def test_topics_with_other_partition_counts(refused: Helm, trial: Trial) -> None
     )
 
 
-def test_a_kafka_that_is_not_there(refused: Helm, trial: Trial) -> None:
+def test_a_kafka_that_is_not_there(refused: Helm, trial: Installation) -> None:
     _make_secrets(refused.kube, trial)
     more = ("--set", "kafka.bootstrap=nowhere:9092")
     _refuses(refused, trial, r"error: kafka: .*nowhere:9092", *PRODUCTION, *more)
 
 
-def test_a_database_of_a_newer_schema(refused: Helm, trial: Trial) -> None:
+def test_a_database_of_a_newer_schema(refused: Helm, trial: Installation) -> None:
     url = _url(trial, "billing")
     admin = re.sub(r"//billing:(.*)/billing$", r"//garant_trial:\1/postgres", url)
     trial.kube.python("deployment/garant-billing", NEWER, admin)
@@ -118,14 +118,14 @@ def test_a_database_of_a_newer_schema(refused: Helm, trial: Trial) -> None:
     _refuses(refused, trial, r"error: billing: .* has schema 9999, which this version does not", *PRODUCTION)
 
 
-def test_a_password_that_the_database_does_not_take(refused: Helm, trial: Trial) -> None:
+def test_a_password_that_the_database_does_not_take(refused: Helm, trial: Installation) -> None:
     url = re.sub(r":[^:@]*@", ":wrong@", _url(trial, "billing"))
     _make_secrets(refused.kube, trial, billing=url)
     said = _refuses(refused, trial, r"error: billing: .*password authentication failed", *PRODUCTION)
     assert ":wrong@" not in said
 
 
-def test_an_upgrade_that_cannot_work_changes_nothing(trial: Trial) -> None:
+def test_an_upgrade_that_cannot_work_changes_nothing(trial: Installation) -> None:
     before = {pod.uid for pod in trial.kube.pods()}
     done = trial.helm.upgrade(trial.chart, "--set", "kafka.accountPartitions=5", check=False)
     assert done.status != 0
@@ -135,7 +135,7 @@ def test_an_upgrade_that_cannot_work_changes_nothing(trial: Trial) -> None:
     trial.helm.rollback()
 
 
-def test_pods_of_less_than_the_restricted_standard_are_not_even_made(helm: Helm, trial: Trial) -> None:
+def test_pods_of_less_than_the_restricted_standard_are_not_even_made(helm: Helm, trial: Installation) -> None:
     """That the namespaces of these tests do hold the chart to it."""
     loose = pod("loose", trial.images.tests, ["-c", "pass"])
     loose["spec"]["containers"][0]["securityContext"].pop("capabilities")
@@ -143,7 +143,7 @@ def test_pods_of_less_than_the_restricted_standard_are_not_even_made(helm: Helm,
         helm.kube.apply(loose)
 
 
-def _refuses(helm: Helm, trial: Trial, line: str, *more: str) -> str:
+def _refuses(helm: Helm, trial: Installation, line: str, *more: str) -> str:
     """That an installation ends with a line like `line`, and leaves nothing; returns what was said."""
     done = helm.install(CHART, *trial.images.values(), *more, check=False)
     said = done.out + done.err
@@ -159,12 +159,12 @@ def _line(said: str, pattern: str) -> list[str]:
     return [line for line in said.splitlines() if re.search(pattern, line)]
 
 
-def _url(trial: Trial, service: str) -> str:
+def _url(trial: Installation, service: str) -> str:
     data = trial.kube.json("get", "secret", f"garant-{service}")["data"]
     return base64.b64decode(data["database-url"]).decode()
 
 
-def _make_secrets(kube: Kube, trial: Trial, **urls: str | None) -> None:
+def _make_secrets(kube: Kube, trial: Installation, **urls: str | None) -> None:
     """A Secret for each service, with the trial's databases, or `urls`; None leaves the URL out."""
     labels = {"garant.ch/test": "mistakes"}
     for service in SERVICES:
@@ -172,18 +172,3 @@ def _make_secrets(kube: Kube, trial: Trial, **urls: str | None) -> None:
         data = {"token": f"token-of-{service}"} | ({} if url is None else {"database-url": url})
         metadata = {"name": service, "labels": labels}
         kube.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data})
-
-
-def _let_in(name: str, port: int, namespace: str) -> dict[str, Any]:
-    reached = {"app.kubernetes.io/instance": "garant", "app.kubernetes.io/component": name}
-    origin = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
-    return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": {"name": f"mistakes-to-{name}"},
-        "spec": {
-            "podSelector": {"matchLabels": reached},
-            "policyTypes": ["Ingress"],
-            "ingress": [{"from": [origin], "ports": [{"port": port}]}],
-        },
-    }

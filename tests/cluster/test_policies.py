@@ -19,7 +19,7 @@ from tests.cluster.connections import (
     differences,
     places,
 )
-from tests.cluster.installed import CHART, Trial
+from tests.cluster.installed import CHART, Installation
 from tests.cluster.kube import Kube
 from tests.cluster.table import Found
 from tests.cluster.witnessed import pod
@@ -36,7 +36,7 @@ def arrows() -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def origins(trial: Trial) -> Iterator[dict[str, str]]:
+def origins(trial: Installation) -> Iterator[dict[str, str]]:
     """A pod to try from for each component, and a stranger in the same namespace."""
     made = [
         pod(f"as-{name}", trial.images.tests, SLEEP, labels={**RELEASE, "app.kubernetes.io/component": name})
@@ -52,7 +52,7 @@ def origins(trial: Trial) -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def elsewhere(trial: Trial) -> Iterator[tuple[Kube, str]]:
+def elsewhere(trial: Installation) -> Iterator[tuple[Kube, str]]:
     """Another namespace with a pod that listens on 8080: (it, the pod's address)."""
     kube = Kube("garant-test-elsewhere")
     kube.remove()
@@ -64,7 +64,7 @@ def elsewhere(trial: Trial) -> Iterator[tuple[Kube, str]]:
 
 
 def test_every_arrow_is_open_and_no_other_way(
-    trial: Trial, origins: dict[str, str], arrows: list[dict[str, Any]], found: Found
+    trial: Installation, origins: dict[str, str], arrows: list[dict[str, Any]], found: Found
 ) -> None:
     addresses = {name: trial.kube.pods(name)[0].ip for name in PORTS}
     tried: dict[Way, str] = {}
@@ -81,7 +81,9 @@ def test_every_arrow_is_open_and_no_other_way(
     assert differences(tried, allowed) == []
 
 
-def test_nobody_in_another_namespace_reaches_anything(trial: Trial, elsewhere: tuple[Kube, str]) -> None:
+def test_nobody_in_another_namespace_reaches_anything(
+    trial: Installation, elsewhere: tuple[Kube, str]
+) -> None:
     kube, own = elsewhere
     wanted = places({name: trial.kube.pods(name)[0].ip for name in PORTS})
     answers = json.loads(kube.python("outside", TRY, asked([*wanted, ("itself", 8080, own)])))
@@ -91,7 +93,7 @@ def test_nobody_in_another_namespace_reaches_anything(trial: Trial, elsewhere: t
 
 
 def test_only_agents_reach_what_is_outside(
-    trial: Trial, origins: dict[str, str], elsewhere: tuple[Kube, str]
+    trial: Installation, origins: dict[str, str], elsewhere: tuple[Kube, str]
 ) -> None:
     """They have to probe anything; the status page's webhooks go to public addresses only."""
     _, address = elsewhere
@@ -101,7 +103,7 @@ def test_only_agents_reach_what_is_outside(
         assert (how == "open") == wanted, f"{origin} to a pod outside: {how}"
 
 
-def test_names_are_looked_up_from_every_pod(trial: Trial, origins: dict[str, str]) -> None:
+def test_names_are_looked_up_from_every_pod(trial: Installation, origins: dict[str, str]) -> None:
     source = "import socket; print(socket.gethostbyname('garant-trial-kafka'))"
     for origin, name in origins.items():
         assert trial.kube.python(name, source).count(".") == 3, origin

@@ -6,10 +6,10 @@ import re
 
 import httpx
 
-from tests.cluster.installed import SUMMARY, Trial
+from tests.cluster.installed import SUMMARY, Installation
 
 
-def test_an_outage_is_on_the_page_and_deducted_from_the_next_invoice(trial: Trial) -> None:
+def test_an_outage_is_on_the_page_and_deducted_from_the_next_invoice(trial: Installation) -> None:
     trial.until(lambda: trial.shown() == "operational", "the page says that the demonstration is up")
     broken = trial.garant("demo", "break").out
     since = re.search(r"demo-app is down since (\S+),", broken)
@@ -32,7 +32,9 @@ def test_an_outage_is_on_the_page_and_deducted_from_the_next_invoice(trial: Tria
     trial.until(deducted, f"{credit} is deducted from the next invoice")
 
 
-def test_a_mail_is_acknowledged_with_its_deadline_and_work_on_it_leads_to_a_warning(trial: Trial) -> None:
+def test_a_mail_is_acknowledged_with_its_deadline_and_work_on_it_leads_to_a_warning(
+    trial: Installation,
+) -> None:
     said = trial.garant("demo", "write", "[serious] The export fails", "--text", "It stops at page 3.").out
     assert "You will get a first response by" in said, said
     ticket = re.search(r"T-\d{6}", said)
@@ -48,7 +50,7 @@ def test_a_mail_is_acknowledged_with_its_deadline_and_work_on_it_leads_to_a_warn
     trial.until(warned, "the customer is warned in writing")
 
 
-def test_a_made_up_month_is_folded_and_explained_to_the_cent(trial: Trial) -> None:
+def test_a_made_up_month_is_folded_and_explained_to_the_cent(trial: Installation) -> None:
     month = trial.garant("demo", "month", within_s=300).out
     assert "Credits, as billing booked them" in month, month
     credit = re.search(r"demo-shop/outage/\S+", month)

@@ -15,7 +15,7 @@ REACHES = {"trial-kafka": [9092], "trial-postgres": [5432], "billing": [28083]}
 
 
 class Witness:
-    """One witness in the installation's namespace; no part of the release, so a drain leaves it."""
+    """One witness, in a trial's namespace or elsewhere; no part of the release, so a drain leaves it."""
 
     def __init__(self, kube: Kube, images: Images, release: str = "garant") -> None:
         self._kube = kube
@@ -23,13 +23,18 @@ class Witness:
         self._release = release
 
     def start(self) -> None:
-        """Returns once it answers."""
+        """In a trial's namespace, told what billing is told. Returns once it answers."""
         billing = self._kube.json("get", "deployment", f"{self._release}-billing")
         env = copied(billing, COPIED)
         env.append({"name": "GARANT_BILLING_URL", "value": f"http://{self._release}-billing:28083"})
+        own = {"podSelector": {"matchLabels": LABELS}}
+        self._kube.apply(*(let_in(NAME, own, component, ports) for component, ports in REACHES.items()))
+        self.start_with(env)
+
+    def start_with(self, env: list[dict[str, Any]]) -> None:
+        """With variables that say where everything is. Returns once it answers."""
         self._kube.apply(
-            *(allowed(self._release, component, ports) for component, ports in REACHES.items()),
-            pod(NAME, self._images.tests, ["-m", "tests.cluster.witness", "serve"], env, LABELS, "2Gi"),
+            pod(NAME, self._images.tests, ["-m", "tests.cluster.witness", "serve"], env, LABELS, "2Gi")
         )
         said = self._kube.said
         self._kube.wait(
@@ -90,21 +95,23 @@ def pod(
     }
 
 
-def allowed(release: str, component: str, ports: list[int]) -> dict[str, Any]:
-    """A policy by which the witness may reach a component, beside those of the chart."""
+def let_in(
+    who: str, peer: dict[str, Any], component: str, ports: list[int], release: str = "garant"
+) -> dict[str, Any]:
+    """A policy beside those of the chart, by which `peer`, called `who`, may reach a component."""
     reached = {"app.kubernetes.io/instance": release, "app.kubernetes.io/component": component}
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
-        "metadata": {"name": f"witness-to-{component}"},
+        "metadata": {"name": f"{who}-to-{component}"},
         "spec": {
             "podSelector": {"matchLabels": reached},
             "policyTypes": ["Ingress"],
-            "ingress": [
-                {
-                    "from": [{"podSelector": {"matchLabels": LABELS}}],
-                    "ports": [{"port": port} for port in ports],
-                }
-            ],
+            "ingress": [{"from": [peer], "ports": [{"port": port} for port in ports]}],
         },
     }
+
+
+def namespace_peer(namespace: str) -> dict[str, Any]:
+    """Everything in a namespace, as a peer of a policy."""
+    return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
