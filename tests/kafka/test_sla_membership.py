@@ -16,13 +16,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
 from services.cli.local.ports import free_port
-from services.sla.app.membership import as_member
+from services.sla.app.membership import NameTaken, as_member, check_name
 from shared.settings import KafkaSettings
 from shared.topics import PROBE_RESULTS
-from tests.waiting import eventually
+from tests.waiting import eventually, until
 
 ROOT = Path(__file__).parents[2]
 GARANT = str(Path(sys.executable).with_name("garant"))
@@ -154,3 +155,59 @@ def test_an_instance_of_other_rules_waits_until_the_last_of_the_old_has_left(sta
     old.process.send_signal(signal.SIGTERM)
     assert old.process.wait(30) == 0
     eventually(lambda: new.ready and new.owned() == EVERYTHING)
+
+
+async def test_an_instance_that_waits_in_one_group_goes_on_in_the_other(
+    topics: KafkaSettings, start: Start
+) -> None:
+    """The last of the old need not leave both groups at once: who began in one must not be disturbed, nor
+    take itself for another under its name."""
+    by_other_rules = type("ByRules", (RangePartitionAssignor,), {"name": "range-rules-99"})
+    old = AIOKafkaConsumer(
+        topics.topic(PROBE_RESULTS),
+        bootstrap_servers=topics.bootstrap,
+        group_id=topics.group("uptime"),
+        partition_assignment_strategy=(by_other_rules,),
+    )
+    await old.start()
+    new = start("a")
+    await until(lambda: new.said("rules.waiting") and "promises" in new.owned())
+    await asyncio.sleep(3)
+    assert list(new.owned()) == ["promises"]
+    assert new.answers() == 503
+    await old.stop()
+    await until(lambda: new.ready and new.owned() == EVERYTHING)
+    assert [one["worker"] for one in new.said("partitions.owned")] == ["promises", "uptime"]
+    assert not new.said("worker.stopped")
+
+
+async def test_who_must_join_again_has_not_lost_its_name(topics: KafkaSettings) -> None:
+    """The group may have forgotten the generation and not the member: the member's id says which."""
+    found: list[Exception | None] = []
+
+    class Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+        known = ""
+
+        async def on_partitions_revoked(self, revoked: object) -> None:
+            del revoked
+            for member in filter(None, (self.known, "a-another")):
+                try:
+                    await check_name(topics, topics.group("test"), "a", joined, member)
+                    found.append(None)
+                except NameTaken as error:
+                    found.append(error)
+
+        async def on_partitions_assigned(self, assigned: object) -> None:
+            del assigned
+            self.known = joined._coordinator.member_id
+
+    joined = consumer(topics, "a")
+    listener = Listener()
+    joined.subscribe([topics.topic(PROBE_RESULTS)], listener=listener)
+    await joined.start()
+    found.clear()
+    joined._coordinator.reset_generation()
+    await until(lambda: len(found) == 2)
+    await joined.stop()
+    assert found[0] is None
+    assert isinstance(found[1], NameTaken)

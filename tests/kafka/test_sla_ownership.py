@@ -58,7 +58,7 @@ async def test_nothing_is_taken_from_the_group_s_offset_while_an_earlier_state_i
     async def hand_over(partitions: set[int]) -> None:
         pass
 
-    async def check_name(consumer: Any) -> None:
+    async def check_name(consumer: Any, member: str) -> None:
         pass
 
     ownership = Ownership("test", restore, hand_over, check_name)

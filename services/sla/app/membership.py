@@ -40,37 +40,52 @@ def as_member(instance: str) -> dict[str, Any]:
 
 
 class PatientBroker(KafkaBroker):
-    """Waits at its start until no instance of other rules is a member of its groups any more."""
+    """Its subscribers join their groups at once, and each waits until no instance of other rules is a member
+    of its group any more. One that waits disturbs none that has joined."""
+
+    _waits = False
 
     async def start(self) -> None:
-        waiting = False
+        """As KafkaBroker does, which starts one after another."""
+        await self.connect()
+        await asyncio.gather(*(self._join(subscriber) for subscriber in self.subscribers))
+        metrics.WAITING_FOR_OLD.set(0)
+        for publisher in self.publishers:
+            await publisher.start()
+        self.running = True
+
+    async def _join(self, subscriber: Any) -> None:
         while True:
             try:
-                await super().start()
-                metrics.WAITING_FOR_OLD.set(0)
+                await subscriber.start()
                 return
             except InconsistentGroupProtocolError:
-                await self.stop()
-                if not waiting:
-                    waiting = True
-                    metrics.WAITING_FOR_OLD.set(1)
-                    log.warning(
-                        "rules.waiting",
-                        rules=rules.RULES_VERSION,
-                        what="instances that fold by other rules own the partitions; taking over when the "
-                        "last of them is stopped",
-                    )
+                await subscriber.stop()
+                self._say_waiting()
                 await asyncio.sleep(RETRY_S)
 
+    def _say_waiting(self) -> None:
+        if self._waits:
+            return
+        self._waits = True
+        metrics.WAITING_FOR_OLD.set(1)
+        log.warning(
+            "rules.waiting",
+            rules=rules.RULES_VERSION,
+            what="instances that fold by other rules own the partitions; taking over when the last of them "
+            "is stopped",
+        )
 
-async def check_name(settings: KafkaSettings, group: str, instance: str, consumer: Any) -> None:
-    """Raises NameTaken where the group has given this member's place to another of the same name."""
+
+async def check_name(settings: KafkaSettings, group: str, instance: str, consumer: Any, member: str) -> None:
+    """Raises NameTaken where the group has given this one's place to another of the same name; `member` is
+    the id that the group knew this one by."""
     if not instance or consumer._coordinator.member_id:  # aiokafka forgets it when the group does not know it
         return
-    # The broker makes a member's id of its name and a UUID.
+    # The broker makes a member's id of its name and a UUID, another one for each that joins.
     length = len(instance) + 1 + _UUID_LENGTH
-    for member in await asyncio.to_thread(_members, settings, group):
-        if member.startswith(f"{instance}-") and len(member) == length:
+    for other in await asyncio.to_thread(_members, settings, group):
+        if other.startswith(f"{instance}-") and len(other) == length and other != member:
             raise NameTaken(
                 f"Another instance joined {group} under the name {instance}, so this one stops and leaves it "
                 "the partitions. Give each instance a GARANT_SLA_INSTANCE of its own."

@@ -72,7 +72,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
         worker: str,
         restore: Callable[[int], Awaitable[int]],
         hand_over: Callable[[set[int]], Awaitable[None]],
-        check_name: Callable[[Any], Awaitable[None]],
+        check_name: Callable[[Any, str], Awaitable[None]],
     ) -> None:
         self.lock = asyncio.Lock()
         self.epoch = 0
@@ -91,6 +91,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
         self._restore = restore
         self._hand_over = hand_over
         self._check_name = check_name
+        self._member = ""
 
     async def take(self, fold: Work, save: Work) -> None:
         """Runs `fold`, then `save`, unless the batch to fold was fetched before ownership changed. Does not
@@ -125,7 +126,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             async with self.lock:
                 if self.assigned:
-                    await self._check_name(self.subscriber.consumer)
+                    await self._check_name(self.subscriber.consumer, self._member)
                 self.assigned = False
                 await self._hand_over({place.partition for place in revoked})
         except Exception as error:
@@ -148,6 +149,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
                 settle()
                 self.epoch += 1
                 consumer.resume(*assigned)
+                self._member = consumer._coordinator.member_id
                 self.assigned = True
                 log.info(
                     "partitions.owned", worker=self._worker, partitions=sorted(p.partition for p in assigned)
