@@ -112,12 +112,10 @@ def roll_out(trial: Installation, rng: Random, more: More) -> int:
     """The services as another version, and back: a rolling upgrade and a rollback."""
     more()
     trial.helm.upgrade(trial.chart, *trial.images.version("-next"))
-    assert {image.rpartition(":")[2] for image in trial.kube.images("billing")} == {
-        f"{trial.images.tag}-next"
-    }
+    trial.until(partial(_all_run, trial, f"{trial.images.tag}-next"), "all of billing is the new version")
     more()
     trial.helm.rollback()
-    assert {image.rpartition(":")[2] for image in trial.kube.images("billing")} == {trial.images.tag}
+    trial.until(partial(_all_run, trial, trial.images.tag), "all of billing is the old version")
     return 2
 
 
@@ -194,6 +192,10 @@ def _delete(trial: Installation, component: str, rng: Random, *more: str) -> str
     pod = rng.choice(pods).name
     trial.kube("delete", "pod", pod, "--wait=false", *more)
     return pod
+
+
+def _all_run(trial: Installation, tag: str) -> bool:
+    return {image.rpartition(":")[2] for image in trial.kube.images("billing")} == {tag}
 
 
 def _gone(trial: Installation, uid: str) -> bool:
