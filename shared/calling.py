@@ -104,6 +104,6 @@ def plain(value: object) -> str:
     return "".join(one if one.isprintable() else " " for one in text)
 
 
-def without_none(values: dict[str, Any]) -> dict[str, Any]:
-    """What is said of `values`: None is not."""
-    return {name: value for name, value in values.items() if value is not None}
+def without_none(values: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What is said of `values`: None is not, nor of None anything."""
+    return None if values is None else {name: value for name, value in values.items() if value is not None}

@@ -17,7 +17,6 @@ def ask(
 ) -> Any:
     """What the service answers, None where that is nothing; fields of `body` that are None are left out."""
     settings = StatusSettings()
-    given = None if body is None else without_none(body)
     service = Service(TOKEN, settings.token, settings.service_url())
-    answer = service.call(method, path, given, key=key, query=query)
+    answer = service.call(method, path, without_none(body), key=key, query=query)
     return answer.json() if answer.content else None

@@ -19,7 +19,4 @@ def ask(
     """What the desk answers; fields of `body` and `query` that are None are left out. Raises Refused."""
     settings = SupportSettings()
     desk = Service(TOKEN, settings.token, settings.service_url())
-    given = None if body is None else without_none(body)
-    return desk.call(
-        method, path, given, key=key, query=None if query is None else without_none(query)
-    ).json()
+    return desk.call(method, path, without_none(body), key=key, query=without_none(query)).json()

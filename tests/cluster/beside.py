@@ -15,6 +15,8 @@ import trustme
 import yaml
 
 from services.cli.local.config import DEPLOY
+from services.cli.trial.postgres import PORT as POSTGRES
+from services.cli.trial.postgres import SERVICES as ON_POSTGRES
 from shared.access import ACCESSES, user
 from shared.settings import KafkaSettings
 from tests.cluster.images import Images
@@ -27,12 +29,10 @@ INSTALL = DEPLOY.parents[1] / "docs" / "operations" / "install.md"
 NAMESPACE = "garant-test-beside"
 DOMAIN = f"{NAMESPACE}.svc.cluster.local"
 KAFKA = f"kafka.{DOMAIN}"
-ON_POSTGRES = ("billing", "support", "notify", "status")
 WITH_MAIL = ("support", "notify")
 CA_SECRET = "garant-cluster-ca-cert"  # noqa: S105
 APP, APP_PORT = "app-1", 8080
-IMAP, SMTP, POSTGRES = 28143, 28025, 5432
-READY = {"tcpSocket": {"port": 0}, "periodSeconds": 2, "failureThreshold": 2}
+IMAP, SMTP = 28143, 28025
 IN_SYNC = """
 import sys
 from kafka import KafkaAdminClient
@@ -43,15 +43,11 @@ print(len(found), *(sum(len(part[copies]) < 3 for part in found) for copies in (
 """Prints how many partitions there are, how many have fewer than three copies, and how many of those are not
 all in step."""
 EVERY_CUT = """
-import asyncio
-from msgspec.structs import replace
+import asyncio, datetime
 from services.cli.publish import publish_facts
-from shared.facts import TermsPublished
 from shared.settings import KafkaSettings
-from shared.terms import BUILT_IN
-import datetime
-terms = replace(BUILT_IN, outage=replace(BUILT_IN.outage, longer_than_hours=0))
-fact = TermsPublished("every-cut", datetime.date.today(), major=False, terms=terms)
+from tests.core.telling import published, terms_with
+fact = published(terms_with(longer_than_hours=0), "every-cut", datetime.date.today().isoformat())
 asyncio.run(publish_facts(KafkaSettings(), [fact], "/garant/test"))
 """
 """Terms under which a cut of any length is credited: one over 24 hours is too long for a test."""
@@ -156,14 +152,6 @@ class Beside:
         ours["support"]["settings"] = {"GARANT_SUPPORT_AUTHSERV_ID": "mail.garant.example"}
         return merged(yaml.safe_load(shown[1]), ours)
 
-    def billing_env(self) -> list[dict[str, str]]:
-        """Where billing is, for whoever is let in to it."""
-        url = f"http://garant-billing.{self._production}.svc.cluster.local:28083"
-        return [
-            _variable("GARANT_BILLING_URL", url),
-            _variable("GARANT_BILLING_TOKEN", self._tokens["billing"]),
-        ]
-
     def _make(self) -> None:
         names = [f"*.{KAFKA}", KAFKA]
         given = {
@@ -198,11 +186,13 @@ class Beside:
         return f"postgresql://{service}:{self._database}@postgres.{DOMAIN}:{POSTGRES}/{service}"
 
     def _witness_env(self) -> list[dict[str, str]]:
+        billing = f"http://garant-billing.{self._production}.svc.cluster.local:28083"
         return [
             _variable("GARANT_KAFKA_BOOTSTRAP", f"{KAFKA}:{PLAIN}"),
             _variable("GARANT_KAFKA_REPLICATION", str(NODES)),
             _variable("GARANT_BILLING_DATABASE_URL", self._url("billing")),
-            *self.billing_env(),
+            _variable("GARANT_BILLING_URL", billing),
+            _variable("GARANT_BILLING_TOKEN", self._tokens["billing"]),
         ]
 
 
@@ -245,7 +235,8 @@ def _service(name: str, ports: list[int]) -> dict[str, Any]:
 def _workload(
     kind: str, name: str, template: dict[str, Any], port: int, replicas: int, **more: Any
 ) -> dict[str, Any]:
-    template["spec"]["containers"][0]["readinessProbe"] = {**READY, "tcpSocket": {"port": port}}
+    ready = {"tcpSocket": {"port": port}, "periodSeconds": 2, "failureThreshold": 2}
+    template["spec"]["containers"][0]["readinessProbe"] = ready
     return {
         "apiVersion": "apps/v1",
         "kind": kind,

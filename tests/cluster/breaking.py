@@ -35,6 +35,13 @@ class Run:
         self.mails: list[str] = []
         self._seen = (0, 0)
 
+    def survives(self, injury: Injury) -> Line:
+        """Breaks it; that something was told meanwhile, and all of it is there, once and right."""
+        line = self.one(injury)
+        assert not line.errors, "\n".join([f"repeat it with CLUSTER_SEED={SEED}", *line.errors])
+        assert line.in_flight > 0
+        return line
+
     def one(self, injury: Injury) -> Line:
         """Breaks it and asks the witness what is left."""
         witness, began = self.broken.witness, time.monotonic()

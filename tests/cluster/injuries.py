@@ -32,6 +32,9 @@ print("filled")
 """Writes a file of so many MiB."""
 TMP_MIB = 320
 """More than the chart lets a service keep in /tmp."""
+KILLED = ("--grace-period=0", "--force")
+WAYS_TO_GO: tuple[tuple[str, ...], ...] = ((), KILLED)
+"""How a pod is deleted: in order, and killed."""
 BUDGET = "violate the pod's disruption budget"
 NEVER_BOTH = ("sla", "billing", "probe")
 """Components of which there are several: a drain takes one at a time."""
@@ -71,7 +74,7 @@ def kill_pods(trial: Installation, rng: Random, more: More) -> int:
     """The same without a moment to stop in order: kill -9, and its successor may start beside it."""
     order = ["sla", *rng.sample(SERVICES, len(SERVICES)), "sla"]
     for component in order:
-        _delete(trial, component, rng, "--grace-period=0", "--force")
+        _delete(trial, component, rng, *KILLED)
         more()
         time.sleep(rng.uniform(0.5, 4))
     return len(order)
@@ -158,7 +161,7 @@ def cut_policy(trial: Installation, rng: Random, more: More) -> int:
     way_out = trial.kube.json("get", "networkpolicy", policy)["spec"]["egress"]
     _set_egress(trial, policy, [])
     try:
-        pod = _delete(trial, "sla", rng, "--grace-period=0", "--force")
+        pod = _delete(trial, "sla", rng, *KILLED)
         trial.until(
             lambda: [one for one in trial.kube.pods("sla") if one.name == pod and not one.ready], "it waits"
         )
@@ -203,12 +206,12 @@ def _gone(trial: Installation, uid: str) -> bool:
 
 
 def _twice(trial: Installation, rng: Random, more: More, component: str) -> int:
-    for how in ((), ("--grace-period=0", "--force")):
+    for how in WAYS_TO_GO:
         time.sleep(rng.uniform(1, 4))
         _delete(trial, component, rng, *how)
         more()
         trial.kube.wait_ready()
-    return 2
+    return len(WAYS_TO_GO)
 
 
 def _set_egress(trial: Installation, policy: str, rules: list[object]) -> None:

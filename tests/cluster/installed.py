@@ -66,14 +66,19 @@ class Installation:
 
     def shown(self) -> str:
         """What the public page says of the demonstration: operational, major_outage, .."""
-        summary: dict[str, Any] = json.loads(self.fetch(SUMMARY))
-        states = [one["status"] for one in summary["components"] if not one.get("group")]
-        assert len(states) == 1, f"one component is public, not {len(states)}"
-        return str(states[0])
+        return state_in(self.fetch(SUMMARY))
 
     def until(self, met: Check, what: str, within_s: float = 180) -> None:
         """Returns once it is so; a pod that is being replaced meanwhile is asked again."""
         self.kube.wait(partial(tried, met), what, within_s, 1)
+
+
+def state_in(summary: str) -> str:
+    """The state of the one component that a page shows, of its SUMMARY."""
+    components: list[dict[str, Any]] = json.loads(summary)["components"]
+    states = [one["status"] for one in components if not one.get("group")]
+    assert len(states) == 1, f"one component is public, not {len(states)}"
+    return str(states[0])
 
 
 def tried(met: Check) -> object:

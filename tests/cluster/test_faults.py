@@ -12,7 +12,7 @@ from collections import Counter
 
 import pytest
 
-from tests.cluster.breaking import NO_CAPS, SEED, Run
+from tests.cluster.breaking import NO_CAPS, Run
 from tests.cluster.injuries import INJURIES, Injury
 from tests.cluster.installed import Installation
 from tests.cluster.kube import Failed
@@ -35,10 +35,8 @@ def run(trial: Installation, found: Found) -> Run:
     "injury", [one for one in INJURIES if not CHOSEN or one.name in CHOSEN], ids=lambda injury: injury.name
 )
 def test_nothing_is_lost_and_nothing_doubled(run: Run, injury: Injury) -> None:
-    line = run.one(injury)
-    assert not line.errors, "\n".join([f"repeat it with CLUSTER_SEED={SEED}", *line.errors])
+    line = run.survives(injury)
     assert line.times or injury.name == "nothing"
-    assert line.in_flight > 0
 
 
 def test_all_that_was_told_is_there_once_in_the_end(run: Run) -> None:

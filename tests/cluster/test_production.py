@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 import re
 import time
 from collections.abc import Iterator
@@ -12,10 +11,11 @@ from random import Random
 import pytest
 
 from tests.cluster.beside import APP, EVERY_CUT, Beside, written
-from tests.cluster.breaking import NO_CAPS, SEED, Run
+from tests.cluster.breaking import NO_CAPS, Run
 from tests.cluster.images import Images
-from tests.cluster.injuries import Injury, More
-from tests.cluster.installed import FETCH, SERVICES, SUMMARY, Installation
+from tests.cluster.injuries import WAYS_TO_GO, Injury, More
+from tests.cluster.installed import FETCH, SERVICES, SUMMARY, Installation, state_in
+from tests.cluster.kafka_node import NODES
 from tests.cluster.table import Found
 from tests.cluster.witnessed import let_in, namespace_peer
 
@@ -74,8 +74,7 @@ def test_a_cut_is_on_the_page_and_deducted_from_the_next_invoice(
 
     def shown() -> str:
         url = f"http://garant-status.{production.kube.namespace}.svc.cluster.local:28087{SUMMARY}"
-        found = json.loads(beside.python(FETCH, url))
-        return str(next(one["status"] for one in found["components"] if not one.get("group")))
+        return state_in(beside.python(FETCH, url))
 
     def deducted() -> bool:
         invoice = beside.garant("billing", "next", "S-1")
@@ -94,16 +93,15 @@ def test_a_broker_of_three_may_go_at_any_time(production: Installation, beside: 
     before = {pod.uid for pod in production.kube.pods()}
 
     def lose_brokers(_: Installation, rng: Random, more: More) -> int:
-        ways: tuple[tuple[str, ...], ...] = ((), ("--grace-period=0", "--force"))
-        for node, how in zip(rng.sample(range(3), len(ways)), ways, strict=True):
+        for node, how in zip(rng.sample(range(NODES), len(WAYS_TO_GO)), WAYS_TO_GO, strict=True):
             time.sleep(rng.uniform(1, 4))
             beside.kube("delete", "pod", f"kafka-{node}", "--wait=false", *how)
             more()
             beside.kube.wait(lambda: not beside.kube.waiting_for("beside"), "the broker is back")
             production.until(lambda: beside.copies()[2] == 0, "all copies are in step")
-        return len(ways)
+        return len(WAYS_TO_GO)
 
-    _survives(run, Injury("broker", "a broker of three lost", lose_brokers))
+    run.survives(Injury("broker", "a broker of three lost", lose_brokers))
     assert {pod.uid for pod in production.kube.pods()} == before
     restarted = [pod.name for pod in production.kube.pods() if pod.restarts]
     run.found.figures["restarted when brokers were lost"] = restarted
@@ -126,15 +124,9 @@ def test_passwords_are_changed_and_nothing_is_lost(
             production.kube.wait_ready()
         return len(workloads)
 
-    _survives(run, Injury("passwords", "passwords changed", rotate))
+    run.survives(Injury("passwords", "passwords changed", rotate))
 
 
 def test_a_clean_replay_agrees_with_topics_and_books(production: Installation, beside: Beside) -> None:
     done = beside.kube.exec("witness", "garant", "reconcile", within_s=600, check=False)
     assert done.status == 0, done.out + done.err
-
-
-def _survives(run: Run, injury: Injury) -> None:
-    line = run.one(injury)
-    assert not line.errors, "\n".join([f"repeat it with CLUSTER_SEED={SEED}", *line.errors])
-    assert line.in_flight > 0

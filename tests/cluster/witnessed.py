@@ -28,7 +28,9 @@ class Witness:
         env = copied(billing, COPIED)
         env.append({"name": "GARANT_BILLING_URL", "value": f"http://{self._release}-billing:28083"})
         own = {"podSelector": {"matchLabels": LABELS}}
-        self._kube.apply(*(let_in(NAME, own, component, ports) for component, ports in REACHES.items()))
+        self._kube.apply(
+            *(let_in(NAME, own, component, ports, self._release) for component, ports in REACHES.items())
+        )
         self.start_with(env)
 
     def start_with(self, env: list[dict[str, Any]]) -> None:

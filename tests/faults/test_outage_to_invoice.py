@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import msgspec
 import pytest
 
 from services.cli.audit.journal import replay_journal
@@ -28,6 +27,7 @@ from shared.settings import KafkaSettings
 from shared.terms import BUILT_IN
 from shared.time import parse_instant
 from shared.topics import CREDITS, MONTHS, QUOTA, UPTIME_CHANGES, Topic
+from tests.core.telling import published, terms_with
 from tests.waiting import eventually
 
 GARANT = str(Path(sys.executable).with_name("garant"))
@@ -125,10 +125,7 @@ def installation(topics: KafkaSettings, tmp_path: Path) -> Iterator[Installation
 
 def every_cut_counts(today: date) -> TermsPublished:
     """Terms in force from today on under which no cut is too short for a credit: no test waits 24 hours."""
-    outage = msgspec.structs.replace(BUILT_IN.outage, longer_than_hours=0)
-    return TermsPublished(
-        "every-cut", today, major=False, terms=msgspec.structs.replace(BUILT_IN, outage=outage)
-    )
+    return published(terms_with(longer_than_hours=0), "every-cut", today.isoformat())
 
 
 def test_a_real_cut_is_deducted_from_the_next_invoice_whatever_is_killed(installation: Installation) -> None:

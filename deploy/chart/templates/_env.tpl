@@ -99,25 +99,30 @@
 {{- end }}
 {{- end -}}
 
+{{/* The Secret with PostgreSQL's authority; empty in a trial and where none is named. */}}
+{{- define "garant.databaseCa" -}}
+{{- if not (include "garant.trial" .root) }}{{ .root.Values.database.caSecret }}{{ end -}}
+{{- end -}}
+
 {{/* PostgreSQL's client reads these, whatever the URL leaves open. */}}
 {{- define "garant.databaseCaEnv" -}}
-{{- if and .root.Values.database.caSecret (not (include "garant.trial" .root)) }}
+{{- if include "garant.databaseCa" . }}
 - {name: PGSSLMODE, value: verify-full}
 - {name: PGSSLROOTCERT, value: /etc/garant/database-ca/{{ .root.Values.database.caKey }}}
 {{- end }}
 {{- end -}}
 
 {{- define "garant.databaseCaMount" -}}
-{{- if and .root.Values.database.caSecret (not (include "garant.trial" .root)) }}
+{{- if include "garant.databaseCa" . }}
 - {name: database-ca, mountPath: /etc/garant/database-ca, readOnly: true}
 {{- end }}
 {{- end -}}
 
 {{- define "garant.databaseCaVolume" -}}
-{{- if and .root.Values.database.caSecret (not (include "garant.trial" .root)) }}
+{{- if include "garant.databaseCa" . }}
 - name: database-ca
   secret:
-    secretName: {{ .root.Values.database.caSecret }}
+    secretName: {{ include "garant.databaseCa" . }}
     defaultMode: 0440
 {{- end }}
 {{- end -}}

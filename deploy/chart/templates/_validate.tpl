@@ -150,30 +150,15 @@ certManager.kafka is true, but kafka.security.protocol is {{ $v.kafka.security.p
 {{- define "garant.absent" -}}
 {{- if lookup "v1" "Secret" .Release.Namespace "" }}
 {{- $root := . }}
-{{- range $service, $name := .Values.secrets }}
-{{- $asked := ternary $root.Values.kafka.topics.apply (not $root.Values.externalSecrets.enabled) (eq $service "admin") }}
-{{- if and $name $asked }}
-{{- $secret := lookup "v1" "Secret" $root.Release.Namespace $name }}
+{{- range (include "garant.neededSecrets" . | fromYaml).secrets }}
+{{- $needed := . }}
+{{- $secret := lookup "v1" "Secret" $root.Release.Namespace .name }}
 {{- if not $secret }}
-Secret {{ $name }} (secrets.{{ $service }}) is not in namespace {{ $root.Release.Namespace }}: make it with {{ include "garant.secretKeys" (dict "root" $root "component" $service) }}
-{{- else }}
-{{- range $key := splitList ", " (include "garant.secretKeys" (dict "root" $root "component" $service)) }}
-{{- if and $key (not (get ($secret.data | default dict) $key)) }}
-Secret {{ $name }} (secrets.{{ $service }}) has no {{ $key }}: add it
-{{- end }}
-{{- end }}
-{{- end }}
-{{- end }}
-{{- end }}
-{{- range (include "garant.otherSecrets" . | fromYaml).secrets }}
-{{- $value := .value }}{{ $name := .name }}
-{{- $secret := lookup "v1" "Secret" $root.Release.Namespace $name }}
-{{- if not $secret }}
-Secret {{ $name }} ({{ $value }}) is not in namespace {{ $root.Release.Namespace }}: make it with {{ join ", " .keys }}
+Secret {{ .name }} ({{ .value }}) is not in namespace {{ $root.Release.Namespace }}: make it with {{ join ", " .keys }}
 {{- else }}
 {{- range $key := .keys }}
 {{- if not (get ($secret.data | default dict) $key) }}
-Secret {{ $name }} ({{ $value }}) has no {{ $key }}: add it
+Secret {{ $needed.name }} ({{ $needed.value }}) has no {{ $key }}: add it
 {{- end }}
 {{- end }}
 {{- end }}
@@ -181,10 +166,15 @@ Secret {{ $name }} ({{ $value }}) has no {{ $key }}: add it
 {{- end }}
 {{- end -}}
 
-{{/* Those that are nobody's own, as data: the value that names it, and the keys it must have. */}}
-{{- define "garant.otherSecrets" -}}
+{{/* The Secrets that must be made beforehand, as data: the value that names each, and the keys it must have. */}}
+{{- define "garant.neededSecrets" -}}
 {{- $v := .Values -}}
 secrets:
+{{- range $service, $name := $v.secrets }}
+{{- if and $name (ternary $v.kafka.topics.apply (not $v.externalSecrets.enabled) (eq $service "admin")) }}
+  - {value: secrets.{{ $service }}, name: {{ $name }}, keys: [{{ include "garant.secretKeys" (dict "root" $ "component" $service) }}]}
+{{- end }}
+{{- end }}
 {{- if and (hasSuffix "SSL" $v.kafka.security.protocol) $v.kafka.security.caSecret }}
   - {value: kafka.security.caSecret, name: {{ $v.kafka.security.caSecret }}, keys: [{{ $v.kafka.security.caKey | quote }}]}
 {{- end }}
@@ -192,9 +182,8 @@ secrets:
   - {value: database.caSecret, name: {{ $v.database.caSecret }}, keys: [{{ $v.database.caKey | quote }}]}
 {{- end }}
 {{- if eq $v.kafka.security.protocol "SSL" }}
-{{- range $service, $named := $v.kafka.security.certSecrets }}
-{{- $wanted := ternary $v.kafka.topics.apply (not $v.certManager.kafka) (eq $service "admin") }}
-{{- if $wanted }}
+{{- range $service, $_ := $v.kafka.security.certSecrets }}
+{{- if ternary $v.kafka.topics.apply (not $v.certManager.kafka) (eq $service "admin") }}
   - {value: kafka.security.certSecrets.{{ $service }}, name: {{ include "garant.kafkaCert" (dict "root" $ "user" $service) }}, keys: [tls.crt, tls.key]}
 {{- end }}
 {{- end }}

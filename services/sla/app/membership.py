@@ -77,10 +77,15 @@ class PatientBroker(KafkaBroker):
         )
 
 
+def member_id(consumer: Any) -> str:
+    """The id by which the group knows this one; aiokafka forgets it when the group does not know it."""
+    return str(consumer._coordinator.member_id)
+
+
 async def check_name(settings: KafkaSettings, group: str, instance: str, consumer: Any, member: str) -> None:
     """Raises NameTaken where the group has given this one's place to another of the same name; `member` is
     the id that the group knew this one by."""
-    if not instance or consumer._coordinator.member_id:  # aiokafka forgets it when the group does not know it
+    if not instance or member_id(consumer):
         return
     # The broker makes a member's id of its name and a UUID, another one for each that joins.
     length = len(instance) + 1 + _UUID_LENGTH

@@ -14,6 +14,7 @@ import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 
 from services.sla.app import metrics
+from services.sla.app.membership import member_id
 from shared.errors import NeedsAPerson
 from shared.kafka import Batch, HistoryGone
 
@@ -149,7 +150,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]
                 settle()
                 self.epoch += 1
                 consumer.resume(*assigned)
-                self._member = consumer._coordinator.member_id
+                self._member = member_id(consumer)
                 self.assigned = True
                 log.info(
                     "partitions.owned", worker=self._worker, partitions=sorted(p.partition for p in assigned)
