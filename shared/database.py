@@ -111,10 +111,7 @@ def open_read_only(url: str, keeping: Keeping) -> Engine:
         with reading(engine) as connection:
             found = MigrationContext.configure(connection).get_current_heads()
     except DBAPIError as error:
-        raise DatabaseUnusable(
-            f"The {keeping.name} database {parsed.render_as_string(hide_password=True)} cannot be read: "
-            f"{error.orig}. Start it, or set {keeping.setting} to where it is."
-        ) from error
+        raise unusable(parsed, keeping, error) from error
     wanted = wanted_schema(keeping)
     if set(found) != wanted:
         raise DatabaseUnusable(
@@ -261,10 +258,7 @@ def migrate(engine: Engine, keeping: Keeping, wait_s: float = 0) -> None:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     except OperationalError as error:
-        raise DatabaseUnusable(
-            f"The {keeping.name} database {engine.url.render_as_string(hide_password=True)} cannot be used: "
-            f"{in_one_line(error)}. Start it, or set {keeping.setting} to where it is."
-        ) from error
+        raise unusable(engine.url, keeping, error) from error
 
 
 def _wait(engine: Engine, keeping: Keeping, wait_s: float) -> None:
@@ -309,6 +303,19 @@ def failing(keeping: Keeping) -> Iterator[None]:
             f"The {keeping.name} database failed ({in_one_line(error)}). Nothing is lost: see that it runs "
             f"and has room, then start {keeping.name} again; it goes on where it was."
         ) from error
+
+
+def unusable(url: URL, keeping: Keeping, error: DBAPIError) -> DatabaseUnusable:
+    """That the database lets nobody in, why, and what to do about it."""
+    said = in_one_line(error)
+    advice = f"Start it, or set {keeping.setting} to where it is."
+    if "certificate" in said or "does not support SSL" in said:
+        advice = (
+            "It must offer TLS with a certificate for the host of that URL, of an authority in the file that "
+            "PGSSLROOTCERT names (where the chart mounts the Secret of database.caSecret)."
+        )
+    where = url.render_as_string(hide_password=True)
+    return DatabaseUnusable(f"The {keeping.name} database {where} cannot be used: {said}. {advice}")
 
 
 def in_one_line(error: DBAPIError) -> str:

@@ -12,11 +12,11 @@ from shared.database import (
     DatabaseUnusable,
     Keeping,
     file_of,
-    in_one_line,
     parsed_url,
     read_only_engine,
     reading,
     refuse_newer,
+    unusable,
     wanted_schema,
 )
 
@@ -38,10 +38,7 @@ def check_fit(url: str, keeping: Keeping, own_tables: Collection[str]) -> None:
             _refuse_others(connection, keeping, own_tables)
             _refuse_unchangeable(connection, keeping)
     except DBAPIError as error:
-        raise DatabaseUnusable(
-            f"The {keeping.name} database {parsed.render_as_string(hide_password=True)} cannot be used: "
-            f"{in_one_line(error)}. Start it, or set {keeping.setting} to where it is."
-        ) from error
+        raise unusable(parsed, keeping, error) from error
     finally:
         engine.dispose()
 
