@@ -8,30 +8,27 @@ nothing is lost. On PostgreSQL one instance relays at a time; the others wait fo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Callable
 
 import structlog
 from aiokafka.errors import KafkaError, OutOfOrderSequenceNumber
-from faststream.kafka import KafkaBroker
 from msgspec import Struct
 from sqlalchemy import Connection, Engine
 
 from shared.cloudevents import Origin, headers
 from shared.codec import decode_fact
-from shared.database import RELAYING, try_lock
+from shared.database import RELAYING, Clock
 from shared.facts import Fact
 from shared.failpoints import reach
 from shared.kafka import send
+from shared.leading import leading
 from shared.rights import WITHDRAWN, told
-from shared.settings import KafkaSettings
+from shared.running import KafkaConnection
 from shared.topics import TOPIC_OF, Topic, key_of
 from shared.tracing import spans
 from shared.tracing.context import Trace, begun, carry
 
 log = structlog.get_logger()
-
-T = TypeVar("T")
 
 
 class Outgoing(Struct, frozen=True):
@@ -46,10 +43,6 @@ class Outgoing(Struct, frozen=True):
     trace: Trace
     since: int
     """When what the fact tells came to us (ms)."""
-
-
-Publish = Callable[[Outgoing], Awaitable[None]]
-"""Publishes one fact and returns once the broker has acknowledged it."""
 
 
 def outgoing(stream: str, service: str, sequence: int, said_at: int, value: bytes) -> Outgoing:
@@ -68,57 +61,48 @@ def outgoing(stream: str, service: str, sequence: int, said_at: int, value: byte
 
 
 async def relay(
+    kept: KafkaConnection,
     engine: Engine,
     waiting: Callable[[Connection], list[Outgoing]],
-    mark_sent: Callable[[Connection, list[int]], None],
-    publish: Publish,
+    mark_sent: Callable[[Connection, list[int], Clock], None],
+    clock: Clock,
     every_s: float,
     progress: Callable[[], None],
 ) -> None:
-    """Publishes for ever what `waiting` gives, oldest first, and tells `mark_sent` the sequences of those
-    that the broker has; both get a connection in a transaction. `progress` is called at each round, for the
-    liveness check."""
-    connection = await asyncio.to_thread(engine.connect)
-    try:
-        while not await _whole(_in_transaction, connection, _lead):
-            progress()
-            await asyncio.sleep(every_s)
+    """Publishes for ever what `waiting` gives, oldest first, once `kept` has its broker, and tells
+    `mark_sent` the sequences of those that the broker has; both get a connection in a transaction. `progress`
+    is called at each round, for the liveness check. Raises NotAllowed, and what the database raises."""
+    await kept.made.wait()
+    async with leading(engine, RELAYING, every_s, progress) as lead:
         while True:
-            found = await _whole(_in_transaction, connection, waiting)
+            found = await lead.whole(waiting)
             if found:
                 reach("outbox.read")
-            for one in found:
-                await publish(one)  # one after another: what comes out of order is taken for a repeat
+            for one in found:  # one after another: what comes out of order is taken for a repeat
+                await _publish(kept, one, progress)
                 reach("outbox.published")
                 _tell(one)
             progress()
             if found:
-                await _whole(_in_transaction, connection, mark_sent, [one.sequence for one in found])
+                await lead.whole(mark_sent, [one.sequence for one in found], clock)
                 reach("outbox.marked")
             else:
                 await asyncio.sleep(every_s)
-    finally:
-        connection.invalidate()  # not back to the pool: the server drops the lock with the session
-        connection.close()
 
 
-def publishing(broker: KafkaBroker, kafka: KafkaSettings, progress: Callable[[], None]) -> Publish:
-    """Publishes through `broker`, trying again for as long as it takes; raises NotAllowed."""
-
-    async def publish(one: Outgoing) -> None:
-        while True:
-            progress()
-            try:
-                topic = kafka.topic(one.topic)
-                await (await send(broker, topic, one.value, key=one.key, headers=one.headers))
-                return
-            except (*WITHDRAWN, OutOfOrderSequenceNumber) as error:
-                raise told(kafka, error) from error  # this producer takes no further record
-            except KafkaError as error:
-                log.warning("relay.waiting", sequence=one.sequence, error=str(error))
-                await asyncio.sleep(1)
-
-    return publish
+async def _publish(kept: KafkaConnection, one: Outgoing, progress: Callable[[], None]) -> None:
+    """Returns once the broker has acknowledged it; tries again for as long as that takes."""
+    topic = kept.kafka.topic(one.topic)
+    while True:
+        progress()
+        try:
+            await (await send(kept.broker, topic, one.value, key=one.key, headers=one.headers))
+            return
+        except (*WITHDRAWN, OutOfOrderSequenceNumber) as error:
+            raise told(kept.kafka, error) from error  # this producer takes no further record
+        except KafkaError as error:
+            log.warning("relay.waiting", sequence=one.sequence, error=str(error))
+            await asyncio.sleep(1)
 
 
 def _tell(one: Outgoing) -> None:
@@ -133,22 +117,3 @@ def _tell(one: Outgoing) -> None:
     )
     with spans.within(one.trace):
         log.info("fact.published", sequence=one.sequence, topic=one.topic.name)
-
-
-def _lead(connection: Connection) -> bool:
-    return try_lock(connection, RELAYING)
-
-
-def _in_transaction(connection: Connection, step: Callable[..., T], *args: object) -> T:
-    with connection.begin():
-        return step(connection, *args)
-
-
-async def _whole(step: Callable[..., T], *args: object) -> T:
-    """Runs `step` in a thread, to its end even when cancelled: the connection is in nobody's hands after."""
-    running = asyncio.ensure_future(asyncio.to_thread(step, *args))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.wait({running})
-        raise

@@ -30,7 +30,7 @@ Part = Coroutine[Any, Any, None]
 """What runs beside the others for as long as the service does."""
 
 
-class Connection:
+class KafkaConnection:
     """A service's own broker: it may be away, at the start too. `made` is set once it answers."""
 
     def __init__(self, kafka: KafkaSettings, service: str) -> None:
@@ -79,7 +79,7 @@ async def run(
     api: FastAPI,
     address: tuple[str, int],
     parts: Mapping[str, Part],
-    connection: Connection | None,
+    connection: KafkaConnection | None,
     passing: Mapping[str, Part] | None = None,
 ) -> None:
     """Serves `api` at `address` beside the `parts` until SIGTERM or SIGINT, or until one of them ends: then

@@ -24,8 +24,8 @@ from shared.calendar import local_date
 from shared.database import Clock, migrate, open_engine, own_file, reading, wall_clock
 from shared.health import Pulse, check_port
 from shared.lag import tell_lag
-from shared.outbox import publishing, relay
-from shared.running import Connection, run
+from shared.outbox import relay
+from shared.running import KafkaConnection, run
 from shared.settings import DatabaseSettings, KafkaSettings
 from shared.tokens import service_token
 
@@ -52,34 +52,18 @@ async def serve(
 async def _run(
     settings: BillingSettings, kafka: KafkaSettings, engine: Engine, token: str, clock: Clock
 ) -> None:
-    pulse, kept = Pulse("booking"), Connection(kafka, "billing")
+    pulse, kept = Pulse("booking"), KafkaConnection(kafka, "billing")
     subscriber = subscribe(kept.broker, kafka, engine, clock, pulse.busy, kept.failed, settings.caps)
     api = build_api(engine, settings.rules, token, clock, pulse.stuck, lambda: kept.wrong(subscriber))
     parts = {
         "booking": kept.hold(),
-        "relay": _relay(settings, engine, kept, clock, pulse),
+        "relay": relay(
+            kept, engine, waiting, mark_sent, clock, settings.relay_every_s, lambda: pulse.beat("relay")
+        ),
         "issuing": _issue(settings, engine, clock, pulse),
         "counting": _count(kafka, engine, subscriber, clock, pulse),
     }
     await run(BOOKS, api, (settings.host, settings.port), parts, kept)
-
-
-async def _relay(
-    settings: BillingSettings, engine: Engine, kept: Connection, clock: Clock, pulse: Pulse
-) -> None:
-    await kept.made.wait()
-
-    def beat() -> None:
-        pulse.beat("relay")
-
-    await relay(
-        engine,
-        waiting,
-        lambda connection, sequences: mark_sent(connection, sequences, clock),
-        publishing(kept.broker, kept.kafka, beat),
-        settings.relay_every_s,
-        beat,
-    )
 
 
 async def _issue(settings: BillingSettings, engine: Engine, clock: Clock, pulse: Pulse) -> None:

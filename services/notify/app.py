@@ -38,7 +38,7 @@ from shared.health import Pulse, check_port
 from shared.lag import tell_lag
 from shared.mail.mailbox import State
 from shared.mail.outbox import deliver
-from shared.running import Connection, Part, run
+from shared.running import KafkaConnection, Part, run
 from shared.settings import DatabaseSettings, KafkaSettings
 from shared.time import SECOND
 from shared.tokens import caller_token, service_token
@@ -64,7 +64,7 @@ async def serve(
 async def _run(
     settings: NotifySettings, kafka: KafkaSettings, engine: Engine, home: Path, clock: Clock
 ) -> None:
-    pulse, kept = Pulse("taking"), Connection(kafka, "notify")
+    pulse, kept = Pulse("taking"), KafkaConnection(kafka, "notify")
     wake, written, own_mail = asyncio.Event(), asyncio.Event(), State()
     with failing(LETTERS):
         rules = await asyncio.to_thread(_rules, engine, settings, clock)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -11,8 +10,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from services.notify import metrics
 from services.notify.tables import letters, mailbox_positions
-from shared.database import WATCHING, Clock, reading, try_lock, writing
+from shared.database import WATCHING, Clock, reading, writing
 from shared.failpoints import reach
+from shared.leading import leading
 from shared.mail.bounces import bounce_of
 from shared.mail.composing import own_message_id
 from shared.mail.letters import bounced, copy_seen
@@ -52,20 +52,8 @@ async def watch_own(
             reach("notify.mail.noting")
             _move(connection, name, found[-1])
 
-    connection = await asyncio.to_thread(engine.connect)
-    try:
-        while not await asyncio.to_thread(_lead, connection):
-            progress()
-            await asyncio.sleep(_STAND_BY_S)
+    async with leading(engine, WATCHING, _STAND_BY_S, progress):
         await watching(mailbox, position, take, state)
-    finally:
-        connection.invalidate()  # not back to the pool: the server drops the lock with the session
-        connection.close()
-
-
-def _lead(connection: Connection) -> bool:
-    with connection.begin():
-        return try_lock(connection, WATCHING)
 
 
 def take_mail(connection: Connection, raw: bytes, address: str, domain: str, clock: Clock) -> str:

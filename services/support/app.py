@@ -30,9 +30,9 @@ from shared.health import Pulse, check_port
 from shared.lag import tell_lag
 from shared.mail.mailbox import State
 from shared.mail.outbox import deliver
-from shared.outbox import publishing, relay
+from shared.outbox import relay
 from shared.places import read
-from shared.running import Connection, Part, run
+from shared.running import KafkaConnection, Part, run
 from shared.settings import DatabaseSettings, KafkaSettings
 from shared.tokens import service_token
 
@@ -64,7 +64,7 @@ async def serve(
 async def _run(
     settings: SupportSettings, kafka: KafkaSettings, engine: Engine, token: str, clock: Clock
 ) -> None:
-    pulse, kept = Pulse("taking outcomes"), Connection(kafka, "support")
+    pulse, kept = Pulse("taking outcomes"), KafkaConnection(kafka, "support")
     go, mailbox = asyncio.Event(), State()
     subscriber = subscribe(kept.broker, kafka, engine, settings, clock, pulse.busy, kept.failed)
 
@@ -73,7 +73,9 @@ async def _run(
 
     parts: dict[str, Part] = {
         "taking outcomes": kept.hold(),
-        "relay": _relay(settings, engine, kept, clock, pulse),
+        "relay": relay(
+            kept, engine, waiting, mark_sent, clock, settings.relay_every_s, _beat(pulse, "relay")
+        ),
         "counting": _count(kafka, engine, subscriber, mailbox, clock, pulse),
     }
     if settings.imap_host:
@@ -98,7 +100,7 @@ def _beat(pulse: Pulse, part: str) -> Callable[[], None]:
     return lambda: pulse.beat(part)
 
 
-async def _catch_up(engine: Engine, kept: Connection, subscriber: Any, go: asyncio.Event) -> None:
+async def _catch_up(engine: Engine, kept: KafkaConnection, subscriber: Any, go: asyncio.Event) -> None:
     """Lets mail be taken in once all subscriptions are known: a request says under which one it is asked, and
     says it for ever. Mail that waits in its mailbox loses nothing, its clock runs from its receipt. While
     Kafka is away a desk that has known subscriptions does not wait for long."""
@@ -117,21 +119,6 @@ async def _catch_up(engine: Engine, kept: Connection, subscriber: Any, go: async
 def _knows_some(engine: Engine) -> bool:
     with reading(engine) as connection:
         return bool(read(connection, positions))
-
-
-async def _relay(
-    settings: SupportSettings, engine: Engine, kept: Connection, clock: Clock, pulse: Pulse
-) -> None:
-    await kept.made.wait()
-    beat = _beat(pulse, "relay")
-    await relay(
-        engine,
-        waiting,
-        lambda connection, sequences: mark_sent(connection, sequences, clock),
-        publishing(kept.broker, kept.kafka, beat),
-        settings.relay_every_s,
-        beat,
-    )
 
 
 async def _count(

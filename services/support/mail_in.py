@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 import structlog
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from services.support.filing import position
 from services.support.settings import SupportSettings
 from services.support.taking import take
-from shared.database import WATCHING, Clock, reading, try_lock
+from shared.database import WATCHING, Clock, reading
+from shared.leading import leading
 from shared.mail.mailbox import Delivery, State, watching
 
 log = structlog.get_logger()
@@ -45,20 +46,16 @@ async def watch_mailbox(
     def put_away(deliveries: Sequence[Delivery]) -> None:
         take(engine, settings, name, deliveries, clock)
 
+    def standing_by() -> None:
+        state.elsewhere = True
+        progress()
+
     await go.wait()
-    connection = await asyncio.to_thread(engine.connect)
-    try:
-        while not await asyncio.to_thread(_mine, connection):
-            state.elsewhere = True
-            progress()
-            await asyncio.sleep(_STANDBY_S)
+    async with leading(engine, WATCHING, _STANDBY_S, standing_by):
         state.elsewhere = False
         log.info("support.mailbox.watching", mailbox=name)
         # Should the lock's connection break, another instance watches too: what both take is taken once.
         await watching(mailbox, reached, put_away, state)
-    finally:
-        connection.invalidate()  # not back to the pool: the server drops the lock with the session
-        connection.close()
 
 
 def mailbox_wrong(settings: SupportSettings, state: State, *, watched: bool) -> list[str]:
@@ -75,8 +72,3 @@ def mailbox_wrong(settings: SupportSettings, state: State, *, watched: bool) -> 
             "signs what it verified"
         )
     return wrong
-
-
-def _mine(connection: Connection) -> bool:
-    with connection.begin():
-        return try_lock(connection, WATCHING)

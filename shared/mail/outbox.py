@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from typing import TypeVar
 
 import structlog
-from sqlalchemy import Connection, Engine, Table
+from sqlalchemy import Engine, Table
 
-from shared.database import SENDING, Clock, try_lock
+from shared.database import SENDING, Clock
 from shared.failpoints import reach
+from shared.leading import Lead, leading
 from shared.mail.attempts import Sending, Taken, one_round, without_copy
 from shared.mail.doubt import doubt_all
 from shared.mail.letters import (
@@ -56,8 +56,6 @@ __all__ = [
 
 log = structlog.get_logger()
 
-T = TypeVar("T")
-
 GRACE_S = 8.0
 """How long answers under way are waited for at the end."""
 _PAUSE_MOST_S = 60.0
@@ -77,19 +75,12 @@ async def deliver(
 
     When cancelled it waits a few seconds for answers that are under way. Raises what the database raises.
     """
-    connection = await asyncio.to_thread(engine.connect)
-    books = _Books(connection, letters, sending, clock)
-    try:
-        while not await books.whole(_lead):
-            progress()
-            await asyncio.sleep(sending.every_s)
-        if cut_off := await books.whole(doubt_all, letters, clock()):
+    async with leading(engine, SENDING, sending.every_s, progress) as lead:
+        if cut_off := await lead.whole(doubt_all, letters, clock()):
             log.warning("mail.doubtful", letters=cut_off)
             reach("mail.letters.doubted")
+        books = _Books(lead, letters, sending, clock)
         await _rounds(books, relay, progress, wake or asyncio.Event())
-    finally:
-        connection.invalidate()  # not back to the pool: the server drops the lock with the session
-        connection.close()
 
 
 async def _rounds(books: _Books, relay: Relay, progress: Callable[[], None], wake: asyncio.Event) -> None:
@@ -155,40 +146,21 @@ def _ended(
 
 
 class _Books:
-    """The one connection by which this process, leading, takes and notes; one thread at a time uses it."""
+    """By which this process, leading, takes and notes."""
 
-    def __init__(self, connection: Connection, letters: Table, sending: Sending, clock: Clock) -> None:
-        self.connection, self.letters, self.sending, self.clock = connection, letters, sending, clock
-        self._lock = asyncio.Lock()
-
-    async def whole(self, step: Callable[..., T], *args: object) -> T:
-        """Runs `step` in a transaction and a thread, to its end even when cancelled."""
-        async with self._lock:
-            running = asyncio.ensure_future(asyncio.to_thread(self._step, step, *args))
-            try:
-                return await asyncio.shield(running)
-            except asyncio.CancelledError:
-                await asyncio.wait({running})
-                raise
+    def __init__(self, lead: Lead, letters: Table, sending: Sending, clock: Clock) -> None:
+        self.lead, self.letters, self.sending, self.clock = lead, letters, sending, clock
 
     async def round(self, ended: list[tuple[Taken, Result]], room: int, taken: list[Taken]) -> None:
         """Notes what has ended and marks what goes next."""
-        await self.whole(one_round, self.letters, self.sending, self.clock(), ended, room, taken)
-
-    def _step(self, step: Callable[..., T], *args: object) -> T:
-        with self.connection.begin():
-            return step(self.connection, *args)
+        await self.lead.whole(one_round, self.letters, self.sending, self.clock(), ended, room, taken)
 
     async def send(self, line: Line, letter: Taken) -> Result:
         """One attempt."""
 
         async def copyless() -> None:
             # Noted before the relay can have it: no copy will tell of this letter.
-            await self.whole(without_copy, self.letters, letter.id)
+            await self.lead.whole(without_copy, self.letters, letter.id)
 
         sender = self.sending.mail_from
         return await line.submit(sender, letter.recipient, letter.copy_to, letter.data, copyless)
-
-
-def _lead(connection: Connection) -> bool:
-    return try_lock(connection, SENDING)

@@ -22,8 +22,9 @@ from services.status.readers import metrics
 from services.status.readers.hooks import forget_old_calls, stop_hook
 from services.status.readers.reaching import AddressRefused, CheckedNetwork, Rules, checked_url, trusting
 from services.status.tables import hook_calls, hooks
-from shared.database import RELAYING, Clock, reading, try_lock, writing
+from shared.database import RELAYING, Clock, reading, writing
 from shared.failpoints import reach
+from shared.leading import leading
 from shared.time import DAY, HOUR, MINUTE, SECOND, Instant
 
 log = structlog.get_logger()
@@ -135,39 +136,29 @@ async def deliver_calls(
 async def _lead(
     engine: Engine, rules: Rules, clock: Clock, wake: asyncio.Event, progress: Callable[[], None]
 ) -> None:
-    lock = await asyncio.to_thread(engine.connect)
     running: dict[asyncio.Task[Answer], Posting] = {}
     tidied = 0
-    try:
-        while not await asyncio.to_thread(_locked, lock):
-            progress()
-            await asyncio.sleep(_EVERY_S)
-        while True:
-            progress()
-            wake.clear()
-            if clock() - tidied >= HOUR:
-                tidied = clock()
-                await asyncio.to_thread(_tidy, engine, clock)
-            ended = [(running.pop(task), task.result()) for task in list(running) if task.done()]
-            if ended:
-                reach("status.calls.posted")
-                await asyncio.to_thread(_note, engine, ended, clock())
-            busy = {one.hook for one in running.values()}
-            for one in await asyncio.to_thread(_due, engine, clock(), busy):
-                running[asyncio.create_task(post(one, rules, clock()))] = one
-            woken = asyncio.create_task(wake.wait())
-            await asyncio.wait({*running, woken}, timeout=_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
-            woken.cancel()
-    finally:
-        for task in running:
-            task.cancel()
-        lock.invalidate()  # not back to the pool: the server drops the lock with the session
-        lock.close()
-
-
-def _locked(connection: Connection) -> bool:
-    with connection.begin():
-        return try_lock(connection, RELAYING)
+    async with leading(engine, RELAYING, _EVERY_S, progress):
+        try:
+            while True:
+                progress()
+                wake.clear()
+                if clock() - tidied >= HOUR:
+                    tidied = clock()
+                    await asyncio.to_thread(_tidy, engine, clock)
+                ended = [(running.pop(task), task.result()) for task in list(running) if task.done()]
+                if ended:
+                    reach("status.calls.posted")
+                    await asyncio.to_thread(_note, engine, ended, clock())
+                busy = {one.hook for one in running.values()}
+                for one in await asyncio.to_thread(_due, engine, clock(), busy):
+                    running[asyncio.create_task(post(one, rules, clock()))] = one
+                woken = asyncio.create_task(wake.wait())
+                await asyncio.wait({*running, woken}, timeout=_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
+                woken.cancel()
+        finally:
+            for task in running:
+                task.cancel()
 
 
 def _tidy(engine: Engine, clock: Clock) -> None:

@@ -20,8 +20,9 @@ from services.status.readers.bulletins import addressed
 from services.status.readers.subscribers import CONFIRM_WITHIN_MS, count_subscribers, drop, forget_unconfirmed
 from services.status.tables import askings, mails, subscribers
 from shared.bulletins import AT_ONCE
-from shared.database import SENDING, Clock, reading, try_lock, writing
+from shared.database import SENDING, Clock, reading, writing
 from shared.failpoints import reach
+from shared.leading import leading
 from shared.time import MINUTE, Instant
 from shared.tokens import NoToken
 
@@ -97,12 +98,8 @@ async def _lead(
     progress: Callable[[], None],
 ) -> None:
     """Rounds for as long as this instance leads and everything answers."""
-    lock = await asyncio.to_thread(engine.connect)
     tidied = 0
-    try:
-        while not await asyncio.to_thread(_locked, lock):
-            progress()
-            await asyncio.sleep(_EVERY_S)
+    async with leading(engine, SENDING, _EVERY_S, progress):
         while True:
             wake.clear()
             if clock() - tidied >= _TIDY_EVERY_MS:
@@ -111,14 +108,6 @@ async def _lead(
             if not await _round(engine, client, token, clock):
                 await _woken(wake)
             progress()
-    finally:
-        lock.invalidate()  # not back to the pool: the server drops the lock with the session
-        lock.close()
-
-
-def _locked(connection: Connection) -> bool:
-    with connection.begin():
-        return try_lock(connection, SENDING)
 
 
 async def _woken(wake: asyncio.Event) -> None:
