@@ -211,13 +211,14 @@ def service_broker(
 
 
 Batch: TypeAlias = "tuple[ConsumerRecord[bytes, bytes], ...]"
+Take: TypeAlias = "Callable[[Batch, Any], Awaitable[None]]"
 
 
 def subscribe_batches(
     broker: KafkaBroker,
     settings: KafkaSettings,
     topics: Sequence[str],
-    take: Callable[[Batch, Any], Awaitable[None]],
+    take: Take,
     refused: Callable[[Exception], object],
     **options: Any,
 ) -> Any:
@@ -272,6 +273,24 @@ def subscribe_batches(
 
     cast("Any", subscriber).get_msg = fetch_or_tell
     return subscriber
+
+
+def taking(work: Take, failed: asyncio.Future[None], busy: Callable[[bool], None]) -> Take:
+    """`work` as `subscribe_batches` takes it: its first exception goes into `failed`, and from then on it is
+    given nothing. `busy` is told when a batch begins and ends."""
+
+    async def take(batch: Batch, consumer: Any) -> None:
+        if failed.done():
+            return
+        busy(True)
+        try:
+            await work(batch, consumer)
+        except Exception as error:
+            into(failed)(error)
+        finally:
+            busy(False)
+
+    return take
 
 
 def into(failed: asyncio.Future[None]) -> Callable[[Exception], None]:

@@ -27,7 +27,7 @@ from shared.cloudevents import Origin
 from shared.codec import Undecodable, decode_credit
 from shared.database import Clock
 from shared.failpoints import reach
-from shared.kafka import Batch, bury, commit_taken, into, subscribe_batches
+from shared.kafka import Batch, bury, commit_taken, into, subscribe_batches, taking
 from shared.outcomes import QuotaRestored
 from shared.places import Places
 from shared.settings import KafkaSettings
@@ -59,32 +59,24 @@ def subscribe(
     """
 
     async def take(batch: Batch, consumer: Any) -> None:
-        if failed.done():
-            return
-        busy(True)
-        try:
-            reach("billing.inbox.read")
-            reached: dict[TopicPartition, int] = {}
-            for record in batch:
-                if record.topic == kafka.topic(CREDITS):
-                    await _take(broker, kafka, engine, clock, record, caps)
-                else:
-                    await _take_warning(broker, kafka, engine, clock, record)
-                reached[TopicPartition(record.topic, record.partition)] = record.offset + 1
-            await asyncio.to_thread(places.keep, reached)
-            reach("billing.inbox.moved")
-            await commit_taken(consumer, reached, "billing")
-        except Exception as error:
-            failed.set_exception(error)
-        finally:
-            busy(False)
+        reach("billing.inbox.read")
+        reached: dict[TopicPartition, int] = {}
+        for record in batch:
+            if record.topic == kafka.topic(CREDITS):
+                await _take(broker, kafka, engine, clock, record, caps)
+            else:
+                await _take_warning(broker, kafka, engine, clock, record)
+            reached[TopicPartition(record.topic, record.partition)] = record.offset + 1
+        await asyncio.to_thread(places.keep, reached)
+        reach("billing.inbox.moved")
+        await commit_taken(consumer, reached, "billing")
 
     places = Places(kafka, TAKEN, engine, positions, failed, "billing")
     places.subscriber = subscribe_batches(
         broker,
         kafka,
         [kafka.topic(topic) for topic in TAKEN],
-        take,
+        taking(take, failed, busy),
         into(failed),
         group_id=kafka.group("billing"),
         listener=places,

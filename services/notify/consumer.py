@@ -23,7 +23,7 @@ from shared import facts, outcomes
 from shared.codec import Undecodable, decode_fact, decode_outcome, type_of
 from shared.database import Clock, writing
 from shared.failpoints import reach
-from shared.kafka import Batch, bury, commit_taken, into, subscribe_batches
+from shared.kafka import Batch, bury, commit_taken, into, subscribe_batches, taking
 from shared.settings import KafkaSettings
 from shared.time import Instant, parse_instant
 from shared.topics import (
@@ -69,33 +69,25 @@ def subscribe(
     by_name = {kafka.topic(topic): topic for topic in (*OUTCOMES, *FACTS)}
 
     async def take_batch(batch: Batch, consumer: Any) -> None:
-        if failed.done():
-            return
-        busy(True)
-        try:
-            reach("notify.log.read")
-            found = [
-                await _found(broker, kafka, by_name[record.topic], record)
-                for record in sorted(batch, key=lambda one: (one.topic, one.partition, one.offset))
-            ]
-            counted = Counter(await asyncio.to_thread(_take, engine, found, rules, clock))
-            reach("notify.log.taken")
-            for result, number in counted.items():
-                metrics.RECORDS.labels(result).inc(number)
-            wake.set()
-            reached = {TopicPartition(each.topic, each.partition): each.offset + 1 for each in batch}
-            await commit_taken(consumer, reached, "notify")
-            reach("notify.log.committed")
-        except Exception as error:
-            failed.set_exception(error)
-        finally:
-            busy(False)
+        reach("notify.log.read")
+        found = [
+            await _found(broker, kafka, by_name[record.topic], record)
+            for record in sorted(batch, key=lambda one: (one.topic, one.partition, one.offset))
+        ]
+        counted = Counter(await asyncio.to_thread(_take, engine, found, rules, clock))
+        reach("notify.log.taken")
+        for result, number in counted.items():
+            metrics.RECORDS.labels(result).inc(number)
+        wake.set()
+        reached = {TopicPartition(each.topic, each.partition): each.offset + 1 for each in batch}
+        await commit_taken(consumer, reached, "notify")
+        reach("notify.log.committed")
 
     return subscribe_batches(
         broker,
         kafka,
         list(by_name),
-        take_batch,
+        taking(take_batch, failed, busy),
         into(failed),
         group_id=kafka.group("notify"),
         max_records=_AT_ONCE,

@@ -29,7 +29,7 @@ from shared.codec import Undecodable, decode_fact, decode_outcome
 from shared.database import Clock, lock_id, reading, writing
 from shared.facts import SubscriptionFact
 from shared.failpoints import reach
-from shared.kafka import Batch, bury, commit_taken, into, subscribe_batches
+from shared.kafka import Batch, bury, commit_taken, into, subscribe_batches, taking
 from shared.places import Places, move, place_of, read
 from shared.settings import KafkaSettings
 from shared.topics import DEADLINES, QUOTA, SUBSCRIPTION_EVENTS, Topic
@@ -70,28 +70,20 @@ def subscribe(
     """
 
     async def take(batch: Batch, consumer: Any) -> None:
-        if failed.done():
-            return
-        busy(True)
-        try:
-            reach("support.log.read")
-            found = [await _read(broker, kafka, record) for record in batch]
-            await asyncio.to_thread(take_records, engine, settings, found, clock)
-            reach("support.log.taken")
-            reached = {TopicPartition(one.topic, one.partition): one.offset + 1 for one in batch}
-            await commit_taken(consumer, reached, "support")
-            reach("support.log.committed")
-        except Exception as error:
-            failed.set_exception(error)
-        finally:
-            busy(False)
+        reach("support.log.read")
+        found = [await _read(broker, kafka, record) for record in batch]
+        await asyncio.to_thread(take_records, engine, settings, found, clock)
+        reach("support.log.taken")
+        reached = {TopicPartition(one.topic, one.partition): one.offset + 1 for one in batch}
+        await commit_taken(consumer, reached, "support")
+        reach("support.log.committed")
 
     places = Places(kafka, TAKEN, engine, positions, failed, "support")
     places.subscriber = subscribe_batches(
         broker,
         kafka,
         [kafka.topic(topic) for topic in TAKEN],
-        take,
+        taking(take, failed, busy),
         into(failed),
         group_id=kafka.group("support"),
         listener=places,
