@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,14 +49,16 @@ def door_to(database: URL, certificate: trustme.LeafCert | None) -> Iterator[str
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     if certificate is not None:
         certificate.configure_cert(context)
-    opened: Future[int] = Future()
-    loop = asyncio.new_event_loop()
+    opened: Future[tuple[int, Callable[[], None]]] = Future()
 
     async def let_in(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             if await reader.readexactly(8) != ASKS_FOR_TLS:
                 return
-            writer.write(b"N" if certificate is None else b"S")
+            if certificate is None:
+                writer.write(b"N")
+                return
+            writer.write(b"S")
             await writer.start_tls(context)
             there = await _connect(database)
             await asyncio.gather(_pass_on(reader, there[1]), _pass_on(there[0], writer))
@@ -66,24 +68,20 @@ def door_to(database: URL, certificate: trustme.LeafCert | None) -> Iterator[str
             writer.close()
 
     async def stand_open() -> None:
+        loop, closing = asyncio.get_running_loop(), asyncio.Event()
         server = await asyncio.start_server(let_in, HOST, 0)
-        opened.set_result(server.sockets[0].getsockname()[1])
-        await server.serve_forever()
+        port = server.sockets[0].getsockname()[1]
+        opened.set_result((port, lambda: loop.call_soon_threadsafe(closing.set)))
+        await closing.wait()
+        server.close()
 
-    def run() -> None:
-        try:
-            loop.run_until_complete(door)
-        except asyncio.CancelledError:
-            loop.close()
-
-    door = loop.create_task(stand_open())
-    thread = threading.Thread(target=run)
+    thread = threading.Thread(target=asyncio.run, args=(stand_open(),))
     thread.start()
+    port, close = opened.result(timeout=10)
     try:
-        plain = database.set(host=HOST, port=opened.result(timeout=10), query={})
-        yield plain.render_as_string(hide_password=False)
+        yield database.set(host=HOST, port=port, query={}).render_as_string(hide_password=False)
     finally:
-        loop.call_soon_threadsafe(door.cancel)
+        close()
         thread.join()
 
 

@@ -12,15 +12,17 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError, OutOfOrderSequenceNumber
 
+from shared.topics import JOURNAL
 from tests.faults.installation import Broken, Installation
 from tests.faults.stories.dirt import Dirt
 from tests.faults.stories.telling import Said, Story
 from tests.faults.verifier import Record, Told
 
 _AT_ONCE = 4
+_JOURNALLED_S = 180
 
 
 class Teller:
@@ -50,11 +52,10 @@ class Teller:
         return Told(self.acknowledged, self.perhaps, self.declared, self.dirt)
 
     def declare(self, stories: Sequence[Story]) -> None:
-        """Starts the stories' subscriptions: it has to reach the journal before the rest is told."""
+        """Starts the stories' subscriptions."""
         for story in stories:
-            for fact in story.declarations:
-                if fact["type"] == "SubscriptionStarted":
-                    self._declare(fact, f"{fact['subscription']}-start")
+            for fact in _starts(story):
+                self._declare(fact, f"{fact['subscription']}-start")
 
     def tell(
         self,
@@ -66,7 +67,7 @@ class Teller:
         following: Sequence[Story] = (),
     ) -> None:
         """Begins to tell `stories`, with `dirt` between their facts, and what stands `alone`. The
-        subscriptions of `before` are started before it, those of `following` meanwhile."""
+        subscriptions of `before` are in the journal before it, those of `following` are started meanwhile."""
         work = self._all(stories, dirt, alone, before, following)
         self._telling = asyncio.run_coroutine_threadsafe(work, self._loop)
 
@@ -112,7 +113,8 @@ class Teller:
         before: Sequence[Story],
         following: Sequence[Story],
     ) -> None:
-        await asyncio.to_thread(self.declare, before)
+        if before:
+            await self._declare_first(before)
         turns = asyncio.Semaphore(_AT_ONCE)
 
         async def one(story: Story) -> None:
@@ -125,6 +127,26 @@ class Teller:
             *[self._send(*one) for one in alone],
             asyncio.to_thread(self.declare, following),
         )
+
+    async def _declare_first(self, stories: Sequence[Story]) -> None:
+        """Returns once the journal has their subscriptions: requests that come there before are of none, and
+        work on them counts against no quota. Raises Broken."""
+        started = {fact["subscription"] for story in stories for fact in _starts(story)}
+        journal = AIOKafkaConsumer(JOURNAL.name, bootstrap_servers=self.world.bootstrap, group_id=None)
+        await journal.start()
+        try:
+            await journal.seek_to_end()
+            for place in journal.assignment():
+                await journal.position(place)  # found out now, not at the first record
+            await asyncio.to_thread(self.declare, stories)
+            async with asyncio.timeout(_JOURNALLED_S):
+                while started:
+                    text = (await journal.getone()).value.decode()
+                    started -= {one for one in started if f'"subscription":"{one}"' in text}
+        except TimeoutError:
+            raise Broken(f"{', '.join(started)} not in the journal within {_JOURNALLED_S} s") from None
+        finally:
+            await journal.stop()
 
     async def _story(self, story: Story) -> None:
         later = [fact for fact in story.declarations if fact["type"] != "SubscriptionStarted"]
@@ -187,3 +209,7 @@ class Teller:
                 await producer.start()
                 self._producer = producer
             return self._producer
+
+
+def _starts(story: Story) -> list[dict[str, Any]]:
+    return [fact for fact in story.declarations if fact["type"] == "SubscriptionStarted"]
