@@ -22,7 +22,7 @@ from tests.faults.stories.telling import Said, Story
 from tests.faults.verifier import Record, Told
 
 _AT_ONCE = 4
-_JOURNALLED_S = 180
+_JOURNALLED_S = 600
 
 
 class Teller:
@@ -132,12 +132,8 @@ class Teller:
         """Returns once the journal has their subscriptions: requests that come there before are of none, and
         work on them counts against no quota. Raises Broken."""
         started = {fact["subscription"] for story in stories for fact in _starts(story)}
-        journal = AIOKafkaConsumer(JOURNAL.name, bootstrap_servers=self.world.bootstrap, group_id=None)
-        await journal.start()
+        journal = await self._end_of_journal()
         try:
-            await journal.seek_to_end()
-            for place in journal.assignment():
-                await journal.position(place)  # found out now, not at the first record
             await asyncio.to_thread(self.declare, stories)
             async with asyncio.timeout(_JOURNALLED_S):
                 while started:
@@ -147,6 +143,21 @@ class Teller:
             raise Broken(f"{', '.join(started)} not in the journal within {_JOURNALLED_S} s") from None
         finally:
             await journal.stop()
+
+    async def _end_of_journal(self) -> AIOKafkaConsumer:
+        """Reads what comes from now on. The broker may be away, that is what is told about."""
+        while True:
+            journal = AIOKafkaConsumer(JOURNAL.name, bootstrap_servers=self.world.bootstrap, group_id=None)
+            try:
+                await journal.start()
+                await journal.seek_to_end()
+                for place in journal.assignment():
+                    await journal.position(place)  # found out now, not at the first record
+            except KafkaError:
+                await journal.stop()
+                await asyncio.sleep(0.5)
+            else:
+                return journal
 
     async def _story(self, story: Story) -> None:
         later = [fact for fact in story.declarations if fact["type"] != "SubscriptionStarted"]
