@@ -60,10 +60,14 @@ cluster_up() {
   return 1
 }
 
+# The folder of the cluster's own kubectl and helm.
+cluster_bin() {
+  dirname "$(ls "$HOME"/.cache/kube/*/bin/kubectl | tail -n 1)"
+}
+
 why_not_up() {
-  local state=${KUBE_STATE:-$HOME/.cache/kube/cluster} kubectl log
-  kubectl=$(ls "$HOME"/.cache/kube/*/bin/kubectl | tail -n 1)
-  "$kubectl" --kubeconfig "$state/kubeconfig" --request-timeout 10s describe nodes,pods -A | cut -c 1-300 | tail -n 120
+  local state=${KUBE_STATE:-$HOME/.cache/kube/cluster} log
+  "$(cluster_bin)/kubectl" --kubeconfig "$state/kubeconfig" --request-timeout 10s describe nodes,pods -A | cut -c 1-300 | tail -n 120
   for log in kubelet containerd; do
     echo "-- the end of $log.log"
     tail -n 20 "$state/logs/$log.log" | cut -c 1-500
@@ -90,7 +94,7 @@ on_a_cluster() {
     trap 'tidy_up' EXIT
     $cluster/base-image && cluster_up || return 1
     export PYTHON_IMAGE=localhost/python:3.11-slim-bookworm CLUSTER_LOAD=$cluster/load-image
-    PATH="/usr/bin:$(dirname "$(ls "$HOME"/.cache/kube/*/bin/kubectl | tail -n 1)"):$PATH"
+    PATH="/usr/bin:$(cluster_bin):$PATH"
     export PATH
   fi
   # CI ends after 90 minutes, and all of this takes about 33: where the tests before took their time, fewer faults

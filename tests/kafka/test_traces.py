@@ -140,6 +140,7 @@ def test_one_trace_leads_from_the_probe_result_to_the_ledger_entry(
         ("garant-sla", "probe ProbeResult"),
     ]
     assert {one.trace_id for one in line} == {booked.trace_id}
+    assert not line[-1].parent
     assert booked.attributes["garant.result"] == "booked"
     assert all(earlier.start_ns <= later.start_ns for later, earlier in pairwise(line))
 
@@ -195,6 +196,7 @@ def test_one_trace_leads_from_a_mail_to_its_acknowledgement(
         ("garant-sla", "say entry RequestOpened"),
         ("garant-support", "say RequestOpened"),
     ]
+    assert not line[-1].parent
     assert answered.attributes["garant.acknowledgement"] == "written"
     assert {one.attributes.get("garant.ticket") for one in line} <= {"T-000001", None}
     everything = repr(collector.spans)
